@@ -1,0 +1,57 @@
+# The verbs of this project. `make serve` and `make test` are all that a newcomer needs.
+PYTHON ?= python3
+PORT ?= 8000
+DATA ?= ../shared/data
+VENV := .venv
+BIN := $(VENV)/bin
+SERVING := $(VENV)/.serving
+DEVELOPING := $(VENV)/.developing
+
+.PHONY: setup pose-model format check test serve all default-bundle system-libraries
+
+all: check test
+
+setup: $(DEVELOPING) pose-model
+
+# What serving needs: no torch.
+$(SERVING): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cpu,pose]'
+	touch $@
+
+$(DEVELOPING): $(SERVING)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Checked by SHA-256; nothing is fetched when it is there already.
+pose-model: $(SERVING) system-libraries
+	$(BIN)/c2vl-serve fetch-pose-model
+
+# MediaPipe opens these by name. Installed only where missing, and only where apt can.
+system-libraries: $(SERVING)
+	@$(BIN)/python -c "import ctypes; ctypes.CDLL('libEGL.so.1'); ctypes.CDLL('libGLESv2.so.2')" 2>/dev/null \
+	|| { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq libegl1 libgles2; } \
+	|| echo "MediaPipe needs libEGL and libGLESv2: install your system's libegl1 and libgles2 for video input"
+
+format: $(DEVELOPING)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: $(DEVELOPING)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup
+	$(BIN)/python -m pytest -q --data $(DATA)
+
+serve: pose-model
+	$(BIN)/c2vl-serve run --port $(PORT)
+
+# Trains on the real sets (about half an hour on 2 cores), then writes the bundle that ships.
+default-bundle: $(DEVELOPING)
+	$(BIN)/c2vl-train supervised everyday --data $(DATA) \
+	    --checkpoint training/checkpoints/everyday.safetensors --report docs/everyday
+	$(BIN)/c2vl-export training/checkpoints/everyday.safetensors --out c2vl_serve/bundles/everyday

@@ -1,0 +1,175 @@
+"""``c2vl-serve``: serve a bundle, or use it on files without a server."""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from c2vl_serve.bundle import load_bundle
+from c2vl_serve.errors import C2VLError, SequenceError
+from c2vl_serve.pose import fetch_pose_model
+from c2vl_serve.recognition.recognizer import ActionRecognizer
+from c2vl_serve.service.app import create_app
+from c2vl_serve.service.bodies import Upload
+from c2vl_serve.service.pose_pool import PosePool
+from c2vl_serve.service.predictor import Predictor
+from c2vl_serve.service.query import PredictQuery
+from c2vl_serve.service.schemas import Prediction
+from c2vl_serve.service.server import serve
+from c2vl_serve.service.settings import read_settings
+from c2vl_serve.skeleton.formats import sniff
+from c2vl_serve.tables import print_card, print_prediction
+
+# The extra that brings each module which the base install lacks.
+EXTRAS = {
+    "onnxruntime": "cpu",
+    "tensorrt": "tensorrt",
+    "mediapipe": "pose",
+    "av": "pose",
+    "PIL": "pose",
+}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Recognise what people are doing from their skeletons alone.",
+)
+
+Bundle = Annotated[
+    str | None, typer.Option(help="A shipped bundle's name, or a folder. [default: everyday]")
+]
+ProviderName = Annotated[
+    str | None, typer.Option(help="cpu, cuda, tensorrt or auto. [default: cpu]")
+]
+
+
+@app.command()
+def run(
+    host: Annotated[str | None, typer.Option(help="[default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="[default: 8000]")] = None,
+    bundle: Bundle = None,
+    provider: ProviderName = None,
+) -> None:
+    """Serve over HTTP; every other setting is an environment variable C2VL_*."""
+    settings = read_settings(host=host, port=port, bundle=bundle, provider=provider)
+    recognizer = ActionRecognizer.load(settings.bundle, provider=settings.provider)
+    serve(create_app(settings, recognizer), settings)
+
+
+@app.command()
+def predict(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Videos or skeleton files.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON answer a line, as the service's.")
+    ] = False,
+    layout: Annotated[str | None, typer.Option(help="Of .npy joints, such as ntu25.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second of .npy joints.")] = None,
+    top_k: Annotated[int, typer.Option(help="Actions for each person.")] = 5,
+    persons: Annotated[int, typer.Option(help="Persons at most, clearest first.")] = 2,
+    window: Annotated[float | None, typer.Option(help="Seconds; gives a timeline.")] = None,
+    stride: Annotated[float | None, typer.Option(help="Seconds between windows.")] = None,
+    bundle: Bundle = None,
+    provider: ProviderName = None,
+) -> None:
+    """Recognise actions in files; no server is needed."""
+    settings = read_settings(bundle=bundle, provider=provider, pose_workers=1)
+    query = PredictQuery.checked(
+        top_k=top_k, window=window, stride=stride, persons=persons, layout=layout, fps=fps
+    )
+    recognizer = ActionRecognizer.load(settings.bundle, provider=settings.provider)
+    poses = PosePool(settings)
+    try:
+        predictor = Predictor(recognizer, poses, settings)
+        outcomes = [_predict_file(predictor, file, query, as_json=as_json) for file in files]
+    finally:
+        poses.close()
+    if not all(outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    bundle: Annotated[str | None, typer.Argument(help="A bundle's name or folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole card as JSON.")] = False,
+) -> None:
+    """Show a bundle's card: labels, accuracy, licence notes."""
+    card = load_bundle(bundle or read_settings().bundle).card.to_dict()
+    if as_json:
+        typer.echo(orjson.dumps(card, option=orjson.OPT_INDENT_2).decode())
+    else:
+        print_card(Console(), card)
+
+
+@app.command("fetch-pose-model")
+def fetch_pose_model_command(
+    path: Annotated[
+        Path | None, typer.Option(help="Where to put it. [default: the user's cache]")
+    ] = None,
+) -> None:
+    """Fetch the network that finds people in videos, once, and check its hash."""
+    console = Console()
+    target = path or read_settings().pose_model
+    with console.status("fetching the pose model") as status:
+
+        def report(sentence: str) -> None:
+            status.update(sentence)
+            console.print(sentence, highlight=False, markup=False)
+
+        fetch_pose_model(target, report=report)
+
+
+def main() -> None:
+    """The entry point: whatever is wrong is one sentence and exit status 1, not a traceback."""
+    try:
+        app()
+    except C2VLError as error:
+        _complain(str(error))
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _complain(
+            f"{error.name} is not installed; install it with: pip install 'c2vl-serve[{extra}]'"
+        )
+    else:
+        return
+    raise SystemExit(1)
+
+
+def _predict_file(predictor: Predictor, file: Path, query: PredictQuery, *, as_json: bool) -> bool:
+    """Print the answer for one file; False where there is none but a sentence."""
+    try:
+        prediction = _prediction(predictor, file, query)
+    except C2VLError as error:
+        _complain(f"{file}: {error}")
+        return False
+    if as_json:
+        answer = {"file": str(file), **prediction.model_dump(exclude_none=True)}
+        typer.echo(orjson.dumps(answer).decode())
+    else:
+        print_prediction(Console(), str(file), prediction)
+    return True
+
+
+def _prediction(predictor: Predictor, file: Path, query: PredictQuery) -> Prediction:
+    try:
+        with file.open("rb") as opened:
+            file_type = sniff(opened.read(4096))
+        if file_type is None:
+            return predictor.video(file, query)
+        upload = Upload(data=file.read_bytes(), file_type=file_type, is_body=False)
+    except OSError as error:
+        raise SequenceError(f"cannot be read: {error.strerror}") from error
+    return predictor.skeleton(upload, query)
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True).print(
+        f"[bold red]error:[/] {escape(sentence)}", highlight=False, soft_wrap=True
+    )

@@ -1,0 +1,68 @@
+"""The body of a pose worker process: one core, no network, bounded memory, one clip at a time."""
+
+import os
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from c2vl_serve.errors import C2VLError, RuntimeUnavailable
+from c2vl_serve.pose.egress import deny_network, limit_memory
+from c2vl_serve.pose.estimator import PoseEstimator
+from c2vl_serve.pose.extraction import extract_pose
+from c2vl_serve.pose.messages import Task, pack_error, pack_extraction
+
+READY = b"ready"
+
+_ONE_CORE = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # MediaPipe's C++ log says much and nothing that a service's reader can act on.
+    "GLOG_minloglevel": "2",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+
+
+def run_worker(connection: Connection, model: Path, memory_bytes: int) -> None:
+    """Answer tasks until the other end is closed.
+
+    The first message is `READY` or a packed error, then one answer follows each task.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    os.environ.update(_ONE_CORE)
+    deny_network()
+    limit_memory(memory_bytes)
+    try:
+        PoseEstimator(model, num_poses=1).close()  # MediaPipe and the model work
+    except RuntimeUnavailable as error:
+        connection.send_bytes(pack_error(error))
+        return
+    connection.send_bytes(READY)
+    while True:
+        try:
+            task = Task.unpack(connection.recv_bytes(), connection.recv_bytes())
+        except (EOFError, OSError):
+            return
+        connection.send_bytes(_answer(task, model))
+
+
+def _answer(task: Task, model: Path) -> bytes:
+    try:
+        found = extract_pose(
+            task.source,
+            model=model,
+            max_persons=task.max_persons,
+            limits=task.limits,
+            draw=task.draw,
+        )
+        return pack_extraction(found)
+    except C2VLError as error:
+        return pack_error(error)
+    except Exception as error:
+        # FFmpeg and MediaPipe report faults of their own and lack of memory in many types.
+        return pack_error(
+            RuntimeUnavailable(
+                f"pose estimation failed on this video ({type(error).__name__}: {error}); "
+                "send a smaller or re-encoded video, or try again"
+            )
+        )

@@ -1,0 +1,1 @@
+"""Recognition: a bundle and a runtime turn a SkeletonSequence into actions."""

@@ -1,0 +1,121 @@
+"""Lane: a bounded thread pool whose queue is bounded by estimated wait, not by count.
+
+There is one for skeletons and one for videos, so that neither blocks the event loop and a video
+of a minute never stands before a skeleton of a millisecond.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeAlias, TypeVar
+
+from starlette.types import Receive
+
+from c2vl_serve.service.problems import CLIENT_GONE, Problem, busy
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[threading.Event], T]  # the event: nobody waits any more
+
+_LEARNING_RATE = 0.2  # of the seconds that one piece of work takes
+
+
+class Lane:
+    """Runs work in threads; refuses what would wait too long, drops what nobody waits for.
+
+    Args:
+        name: of what it does, for messages and threads.
+        workers: threads.
+        max_wait: estimated seconds that work may wait before it starts.
+        first_guess: seconds that one piece of work takes, until some was measured.
+    """
+
+    def __init__(self, name: str, *, workers: int, max_wait: float, first_guess: float) -> None:
+        self.name = name
+        self._workers = workers
+        self._max_wait = max_wait
+        self._seconds = first_guess
+        self._pending = 0  # waiting or running
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=f"c2vl-{name}")
+
+    @property
+    def estimated_wait(self) -> float:
+        """Seconds until work that came now would start."""
+        ahead = self._pending - self._workers + 1
+        return max(0, ahead) * self._seconds / self._workers
+
+    async def run(self, work: Work[T], *, receive: Receive, deadline: float | None) -> T:
+        """The result of ``work``, run in a thread.
+
+        Args:
+            work: what to do; it is not started once the client is gone or the deadline passed,
+                and its event is set when that happens while it runs.
+            receive: of the request, after its body; tells when the client goes.
+            deadline: on the loop's clock, or None.
+
+        Raises:
+            Problem: 503 when the wait would be, or was, too long; 499 when the client went.
+        """
+        abandoned = threading.Event()
+        future = self._submit(lambda: work(abandoned), deadline)
+        result = asyncio.wrap_future(future)
+        gone = asyncio.create_task(_disconnected(receive))
+        either: set[asyncio.Future[Any]] = {result, gone}
+        try:
+            await asyncio.wait(
+                either, timeout=_remaining(deadline), return_when=asyncio.FIRST_COMPLETED
+            )
+            if result.done():
+                return result.result()
+            if gone.done():
+                raise Problem(CLIENT_GONE, "the client closed the connection")
+            raise busy("X-Request-Timeout passed before the answer was ready", self._seconds)
+        finally:
+            abandoned.set()
+            result.cancel()  # and what it waits for, if that has not started
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+
+    def close(self) -> None:
+        """Drop what waits, finish what runs."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _submit(self, work: Callable[[], T], deadline: float | None) -> Future[T]:
+        wait, remaining = self.estimated_wait, _remaining(deadline)
+        if wait > self._max_wait or (remaining is not None and wait > remaining):
+            raise busy(
+                f"{self.name} requests would wait about {wait:.1f} s now, longer than "
+                f"{'the request allows' if wait <= self._max_wait else f'{self._max_wait:g} s'}; "
+                "try again later",
+                wait,
+            )
+        with self._lock:
+            self._pending += 1
+        future = self._pool.submit(self._timed, work)
+        future.add_done_callback(self._finished)
+        return future
+
+    def _timed(self, work: Callable[[], T]) -> T:
+        begun = time.perf_counter()
+        try:
+            return work()
+        finally:
+            seconds = time.perf_counter() - begun
+            self._seconds += _LEARNING_RATE * (seconds - self._seconds)
+
+    def _finished(self, future: Future[T]) -> None:
+        with self._lock:
+            self._pending -= 1
+
+
+def _remaining(deadline: float | None) -> float | None:
+    if deadline is None:
+        return None
+    return max(0.0, deadline - asyncio.get_running_loop().time())
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

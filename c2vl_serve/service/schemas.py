@@ -1,0 +1,130 @@
+"""What the service answers, as pydantic models; OpenAPI and the JSON both come from here."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from c2vl_serve.recognition.answers import ActionScore, PersonAnswer, Recognition
+
+
+class Action(BaseModel):
+    """A label and how likely it is."""
+
+    label: str
+    score: float = Field(ge=0, le=1, description="calibrated; the card states the error")
+
+    @classmethod
+    def many(cls, actions: tuple[ActionScore, ...]) -> list["Action"]:
+        """One for each, in order."""
+        return [cls(label=action.label, score=action.score) for action in actions]
+
+
+class Window(BaseModel):
+    """What a person did in a stretch of time."""
+
+    start: float = Field(description="seconds")
+    end: float = Field(description="seconds")
+    actions: list[Action]
+    recognised: bool
+
+
+class Person(BaseModel):
+    """What one person did."""
+
+    id: int
+    actions: list[Action]
+    recognised: bool
+    windows: list[Window]
+
+    @classmethod
+    def of(cls, answer: PersonAnswer) -> "Person":
+        """From recognition's answer."""
+        windows = [
+            Window(
+                start=window.start,
+                end=window.end,
+                actions=Action.many(window.actions),
+                recognised=window.recognised,
+            )
+            for window in answer.windows
+        ]
+        return cls(
+            id=answer.id,
+            actions=Action.many(answer.actions),
+            recognised=answer.recognised,
+            windows=windows,
+        )
+
+
+class Frames(BaseModel):
+    """What became of the frames."""
+
+    read: int = Field(description="frames in the input that could be read")
+    used: int = Field(description="frames that joints were taken from")
+    fps: float = Field(description="frames per second of the input; 0 where unknown")
+    complete: bool = Field(description="false where a container ended early or was damaged")
+
+
+class TimingMs(BaseModel):
+    """Milliseconds spent in each stage; ``total`` is from the whole body to the answer."""
+
+    decode: float = 0.0
+    pose: float = 0.0
+    preprocess: float = 0.0
+    inference: float = 0.0
+    total: float = 0.0
+
+
+class Prediction(BaseModel):
+    """The answer to a skeleton or a video."""
+
+    bundle: str = Field(description="name@version", examples=["everyday@1.0.0"])
+    runtime: str = Field(examples=["onnxruntime/CPUExecutionProvider"])
+    actions: list[Action] = Field(description="of the person seen most clearly, best first")
+    recognised: bool = Field(description="false when this is nothing that the bundle knows")
+    persons: list[Person]
+    frames: Frames
+    notes: list[str]
+    timing_ms: TimingMs
+    overlay: str | None = Field(
+        default=None, description="with draw=true, for videos: a data: URI of a WebP strip"
+    )
+
+    @classmethod
+    def of(cls, recognition: Recognition, **rest: Any) -> "Prediction":
+        """From recognition's answer and what recognition does not know."""
+        return cls(
+            actions=Action.many(recognition.actions),
+            recognised=recognition.recognised,
+            persons=[Person.of(person) for person in recognition.persons],
+            **rest,
+        )
+
+
+class Health(BaseModel):
+    """Alive, or ready to predict."""
+
+    status: Literal["live", "ready"]
+
+
+class BundleAnswer(BaseModel):
+    """The bundle's card, and what runs it; the card's other fields are passed on as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    version: str
+    runtime: str
+    providers: list[str]
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="what was wrong, got and expected, and what to do next")
+    errors: list[dict[str, str]] = Field(
+        default=[], description="JSON pointers into the body, or query parameters, with details"
+    )

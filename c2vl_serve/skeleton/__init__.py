@@ -1,0 +1,1 @@
+"""Skeletons as plain numpy: layouts, sequences, conversion, streams, the one preprocessing."""

@@ -1,0 +1,142 @@
+"""One layout to another, by joint names, saying what is approximated.
+
+A target joint that the source has is copied. Any other is a weighted sum of source joints
+after the recipes below, or missing (visibility 0). Axes follow the layouts: the result's up
+axis is the target's, by a proper rotation, so left and right never swap.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float32
+
+from c2vl_serve.skeleton.layout import SkeletonLayout, Up
+from c2vl_serve.skeleton.sequence import SkeletonSequence
+
+Recipe = tuple[tuple[float, str], ...]
+
+# Tried in order; the parts may themselves be derived. "?_" stands for l_ and for r_.
+_RECIPES: dict[str, tuple[Recipe, ...]] = {
+    "pelvis": (((0.5, "l_hip"), (0.5, "r_hip")), ((1.0, "hip_center"),)),
+    "chest": (((0.5, "l_shoulder"), (0.5, "r_shoulder")), ((1.0, "shoulder_center"),)),
+    "hip_center": (((0.5, "l_hip"), (0.5, "r_hip")),),
+    "shoulder_center": (((1.0, "neck"),), ((0.5, "l_shoulder"), (0.5, "r_shoulder"))),
+    "spine": (((1.0, "spine_3"),), ((0.6, "hip_center"), (0.4, "shoulder_center"))),
+    "neck": (((0.8, "shoulder_center"), (0.2, "head")),),
+    "head": (
+        ((0.6, "head_top"), (0.4, "neck")),
+        ((0.5, "l_ear"), (0.5, "r_ear")),
+        ((1.0, "nose"),),
+    ),
+    "nose": (((1.0, "head"),),),
+    "?_hand": (
+        ((1 / 3, "?_wrist"), (1 / 3, "?_index"), (1 / 3, "?_pinky")),
+        ((1.0, "?_hand_tip"),),
+        # No hand at all: straight on from the forearm, about a hand's half length.
+        ((1.3, "?_wrist"), (-0.3, "?_elbow")),
+    ),
+    "?_foot": (((1.0, "?_foot_index"),),),
+    "?_foot_index": (((1.0, "?_foot"),),),
+}
+
+_TO_Y_UP: dict[Up, tuple[tuple[int, int, int], ...]] = {
+    "+y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "-y": ((-1, 0, 0), (0, -1, 0), (0, 0, 1)),
+    "+z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+    "-z": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A prepared conversion: the joint weights, the rotation, and what it approximates.
+
+    Attributes:
+        weights: ``V_target V_source``; a row of zeros is a joint that cannot be had.
+        rotation: 3 x 3, source axes to target axes.
+        approximated: target joints made from others.
+        missing: target joints without a source.
+    """
+
+    weights: Float32[np.ndarray, "V U"]
+    rotation: Float32[np.ndarray, "3 3"]
+    approximated: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def _weights(joint: str, source: SkeletonLayout, asked: frozenset[str]) -> dict[str, float] | None:
+    """Weights over the source's joints that make ``joint``; None where no recipe applies."""
+    if joint in source.joints:
+        return {joint: 1.0}
+    side = joint[:2] if joint[:2] in ("l_", "r_") else ""
+    for recipe in _RECIPES.get("?_" + joint[2:] if side else joint, ()):
+        total: dict[str, float] = {}
+        for factor, part in recipe:
+            name = part.replace("?_", side)
+            found = None if name in asked else _weights(name, source, asked | {joint})
+            if found is None:
+                break
+            for key, weight in found.items():
+                total[key] = total.get(key, 0.0) + factor * weight
+        else:
+            return total
+    return None
+
+
+@lru_cache(maxsize=64)
+def conversion(source: SkeletonLayout, target: SkeletonLayout) -> Conversion:
+    """Work out how ``source`` becomes ``target``; cached, both are values."""
+    weights = np.zeros((target.num_joints, source.num_joints), np.float32)
+    approximated, missing = [], []
+    for row, joint in enumerate(target.joints):
+        found = _weights(joint, source, frozenset())
+        if found is None:
+            missing.append(joint)
+            continue
+        if joint not in source.joints:
+            approximated.append(joint)
+        for name, weight in found.items():
+            weights[row, source.index(name)] = weight
+    to_source = np.array(_TO_Y_UP[source.up], np.float32)
+    to_target = np.array(_TO_Y_UP[target.up], np.float32)
+    return Conversion(weights, to_target.T @ to_source, tuple(approximated), tuple(missing))
+
+
+def convert(
+    sequence: SkeletonSequence, target: SkeletonLayout
+) -> tuple[SkeletonSequence, tuple[str, ...]]:
+    """The sequence in another layout, and a note for each thing that is not exact.
+
+    A target joint is as visible as the least visible joint it is made of.
+
+    Returns:
+        ``T M V_target C`` sequence, and notes such as
+        ``layout coco17 converted to kinect20: hip_center, spine approximated``.
+    """
+    source = sequence.layout
+    if source == target:
+        return sequence, ()
+    plan = conversion(source, target)
+    C = sequence.joints.shape[-1]
+    joints = np.einsum("vu,tmuc,dc->tmvd", plan.weights, sequence.joints, plan.rotation[:C, :C])
+    used = plan.weights != 0
+    visibility = np.where(used, sequence.visibility[:, :, None, :], 1.0).min(axis=-1)
+    visibility[:, :, ~used.any(axis=-1)] = 0.0
+    converted = replace(
+        sequence,
+        joints=joints.astype(np.float32),
+        visibility=visibility.astype(np.float32),
+        layout=target,
+    )
+    return converted, _notes(source, target, plan)
+
+
+def _notes(source: SkeletonLayout, target: SkeletonLayout, plan: Conversion) -> tuple[str, ...]:
+    changes = []
+    if plan.approximated:
+        changes.append(f"{', '.join(plan.approximated)} approximated")
+    if plan.missing:
+        changes.append(f"{', '.join(plan.missing)} missing")
+    what = "; ".join(changes) or "exact"
+    return (f"layout {source.name} converted to {target.name}: {what}",)

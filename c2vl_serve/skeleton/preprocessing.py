@@ -1,0 +1,278 @@
+"""The one preprocessing: a SkeletonSequence becomes the model's input, in training and serving.
+
+The result does not depend on where the camera stands (translation, turn about the vertical),
+how big the body is, how many frames a second were recorded, or how many persons were padded.
+A joint that is missing contributes nothing.
+
+    convert layout -> mask -> resample -> centre -> face front -> bone lengths -> streams -> pad
+
+Persons are independent samples (``N`` = persons, model ``M`` = 1), which also lets training
+preprocess a whole batch of windows in one call by stacking them on the person axis.
+"""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from c2vl_serve.errors import BundleError, SequenceError
+from c2vl_serve.skeleton.arrays import JointMask, Joints, ModelInput
+from c2vl_serve.skeleton.convert import convert
+from c2vl_serve.skeleton.layout import LAYOUTS, SkeletonLayout
+from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_serve.skeleton.streams import bones, motion
+
+Stream = Literal["joint", "bone", "motion"]
+
+# Adult averages in metres, by the joint at the outer end of the bone. Sources disagree about
+# bone lengths (Kinect, mocap and single-camera landmarks each in their own way) and agree about
+# directions: rebuilding the body with these keeps the pose and drops the disagreement.
+BONE_LENGTHS: dict[str, float] = {
+    "chest": 0.50,
+    "head": 0.25,
+    **dict.fromkeys(("l_shoulder", "r_shoulder"), 0.18),
+    **dict.fromkeys(("l_elbow", "r_elbow"), 0.27),
+    **dict.fromkeys(("l_wrist", "r_wrist"), 0.24),
+    **dict.fromkeys(("l_hip", "r_hip"), 0.10),
+    **dict.fromkeys(("l_knee", "r_knee"), 0.43),
+    **dict.fromkeys(("l_ankle", "r_ankle"), 0.38),
+}
+TORSO = BONE_LENGTHS["chest"]  # metres
+MIN_BONE = 1e-4  # metres; shorter has no direction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreprocessingConfig:
+    """Everything that decides the model's input; frozen whole into checkpoint and bundle.
+
+    Attributes:
+        layout: name of the layout that the model was trained in.
+        fps: frames per second of the model's input.
+        num_frames: T of the model's input; a window lasts ``num_frames / fps`` seconds.
+        streams: channel groups of three, in order.
+        align: ``front`` turns the body about the vertical to face along +z.
+        bone_lengths: ``average`` rebuilds the body with :data:`BONE_LENGTHS`;
+            ``scale`` keeps its proportions and scales the torso to :data:`TORSO`.
+        min_visibility: joints seen less than this are masked.
+        max_gap_seconds: shorter losses of a joint are bridged by interpolation.
+        mask_channel: append a channel that is 1 where a joint was seen.
+    """
+
+    layout: str = "body15"
+    fps: float = 15.0
+    num_frames: int = 32
+    streams: tuple[Stream, ...] = ("joint", "bone", "motion")
+    align: Literal["front", "none"] = "front"
+    bone_lengths: Literal["average", "scale"] = "average"
+    min_visibility: float = 0.3
+    max_gap_seconds: float = 0.4
+    mask_channel: bool = True
+
+    @property
+    def num_channels(self) -> int:
+        """C of the model's input."""
+        return 3 * len(self.streams) + int(self.mask_channel)
+
+    @property
+    def num_joints(self) -> int:
+        """V of the model's input."""
+        return LAYOUTS[self.layout].num_joints
+
+    @property
+    def window_seconds(self) -> float:
+        """How long one model input lasts."""
+        return self.num_frames / self.fps
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, whole; the inverse of :meth:`from_dict`."""
+        return {**asdict(self), "streams": list(self.streams)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PreprocessingConfig":
+        """Read back a whole configuration.
+
+        Raises:
+            BundleError: when a key is unknown or missing: half a configuration is none.
+        """
+        known = {field.name for field in fields(cls)}
+        if set(values) != known:
+            raise BundleError(
+                f"preprocessing has unknown keys {sorted(set(values) - known)} and lacks "
+                f"{sorted(known - set(values))}; write it with this version of c2vl-serve"
+            )
+        if values["layout"] not in LAYOUTS:
+            raise BundleError(
+                f"preprocessing names layout {values['layout']!r}; known: {sorted(LAYOUTS)}"
+            )
+        return cls(**{**values, "streams": tuple(values["streams"])})
+
+
+def resample(sequence: SkeletonSequence, fps: float) -> SkeletonSequence:
+    """The same movement at another frame rate, linear between frames; tempo is kept.
+
+    A resampled joint is as visible as the nearest original frame says, and is interpolated only
+    between two frames that both show it.
+    """
+    if sequence.fps == fps:
+        return sequence
+    T = sequence.num_frames
+    count = int(np.floor((T - 1) / sequence.fps * fps + 1e-6)) + 1
+    at = np.arange(count) * (sequence.fps / fps)
+    before = np.minimum(at.astype(int), T - 1)
+    after = np.minimum(before + 1, T - 1)
+    share = (at - before).astype(np.float32)[:, None, None]
+    visibility = np.where(share < 0.5, sequence.visibility[before], sequence.visibility[after])
+    both = (sequence.visibility[before] > 0) & (sequence.visibility[after] > 0)
+    share = np.where(both, share, np.round(share))[..., None].astype(np.float32)
+    joints = sequence.joints[before] * (1 - share) + sequence.joints[after] * share
+    return replace(sequence, joints=joints, visibility=visibility.astype(np.float32), fps=fps)
+
+
+def preprocess(sequence: SkeletonSequence, config: PreprocessingConfig) -> ModelInput:
+    """One window of every person as model input, ``N C T V 1`` with N = persons.
+
+    A shorter window is padded with zeros after its last frame.
+
+    Raises:
+        SequenceError: for 2-D joints, or a window longer than ``config.num_frames``.
+    """
+    if sequence.joints.shape[-1] != 3:
+        raise SequenceError(
+            "joints are 2-D (x, y) but this preprocessing needs 3-D (x, y, z); "
+            "lift them first, or send a video or 3-D joints"
+        )
+    layout = LAYOUTS[config.layout]
+    window = resample(convert(sequence, layout)[0], config.fps)
+    if window.num_frames > config.num_frames:
+        raise SequenceError(
+            f"window has {window.num_frames} frames at {config.fps:g} fps; expected at most "
+            f"{config.num_frames}; cut the sequence into windows first"
+        )
+    seen = window.visibility >= max(config.min_visibility, np.finfo(np.float32).tiny)
+    joints, seen = bridge_gaps(window.joints, seen, round(config.max_gap_seconds * config.fps))
+    joints, usable = _place_trunk(joints, seen, layout)
+    joints = joints - joints[:, :, [layout.root]]
+    if config.align == "front":
+        joints = _face_front(joints, usable, layout)
+    if config.bone_lengths == "average":
+        joints, usable = _with_average_bones(joints, usable, layout)
+    else:
+        joints = _scaled(joints, usable, layout)
+    return _assemble(joints, seen & usable, layout, config)
+
+
+def bridge_gaps(joints: Joints, seen: JointMask, max_gap: int) -> tuple[Joints, JointMask]:
+    """Interpolate joints that were lost for at most ``max_gap`` frames between two sightings."""
+    if seen.all() or max_gap <= 0:
+        return joints, seen
+    T = len(seen)
+    frame = np.arange(T)[:, None, None]
+    last = np.maximum.accumulate(np.where(seen, frame, -1), axis=0)
+    following = np.minimum.accumulate(np.where(seen, frame, T)[::-1], axis=0)[::-1]
+    bridged = ~seen & (last >= 0) & (following < T) & (following - last - 1 <= max_gap)
+    if not bridged.any():
+        return joints, seen
+    span = np.maximum(following - last, 1)
+    share = (((frame - last) / span)[..., None]).astype(np.float32)
+    start = np.take_along_axis(joints, np.maximum(last, 0)[..., None], axis=0)
+    end = np.take_along_axis(joints, np.minimum(following, T - 1)[..., None], axis=0)
+    filled = np.where(bridged[..., None], start * (1 - share) + end * share, joints)
+    return filled.astype(np.float32), seen | bridged
+
+
+def _place_trunk(
+    joints: Joints, seen: JointMask, layout: SkeletonLayout
+) -> tuple[Joints, JointMask]:
+    """Put a hidden pelvis straight below a visible chest, so that an upper body can be used.
+
+    Returns:
+        The joints, and which of them geometry may use (more than were seen).
+    """
+    root, chest = layout.root, layout.index("chest")
+    left, right = layout.index("l_shoulder"), layout.index("r_shoulder")
+    estimated = ~seen[:, :, root] & seen[:, :, chest]
+    if not estimated.any():
+        return joints, seen
+    width = np.linalg.norm(joints[:, :, left] - joints[:, :, right], axis=-1).max(axis=0)
+    drop = np.zeros((*estimated.shape, 3), np.float32)
+    drop[..., 1] = width * (TORSO / (2 * BONE_LENGTHS["l_shoulder"]))
+    joints, usable = joints.copy(), seen.copy()
+    joints[:, :, root] = np.where(
+        estimated[..., None], joints[:, :, chest] - drop, joints[:, :, root]
+    )
+    usable[:, :, root] |= estimated
+    return joints, usable
+
+
+def facing_front(sequence: SkeletonSequence) -> SkeletonSequence:
+    """The sequence with each person turned about the vertical to face +z on average."""
+    seen = sequence.visibility > 0
+    return replace(sequence, joints=_face_front(sequence.joints, seen, sequence.layout))
+
+
+def _face_front(joints: Joints, usable: JointMask, layout: SkeletonLayout) -> Joints:
+    """Turn each person about the vertical to face +z on average; the left side is then at +x."""
+    across = np.zeros((joints.shape[1], 3))
+    for left, right in (("l_hip", "r_hip"), ("l_shoulder", "r_shoulder")):
+        a, b = layout.index(left), layout.index(right)
+        both = (usable[:, :, a] & usable[:, :, b])[..., None]
+        across += ((joints[:, :, a] - joints[:, :, b]) * both).sum(axis=0)
+    across[:, 1] = 0
+    length = np.linalg.norm(across, axis=-1)
+    turned = length > MIN_BONE
+    cos = np.where(turned, across[:, 0] / np.where(turned, length, 1), 1).astype(np.float32)
+    sin = np.where(turned, across[:, 2] / np.where(turned, length, 1), 0).astype(np.float32)
+    x, y, z = np.moveaxis(joints, -1, 0)
+    cos, sin = cos[:, None], sin[:, None]  # one angle a person
+    return np.stack([cos * x + sin * z, y, cos * z - sin * x], axis=-1)
+
+
+def _with_average_bones(
+    joints: Joints, usable: JointMask, layout: SkeletonLayout
+) -> tuple[Joints, JointMask]:
+    """Rebuild the body outward from the root: own bone directions, average lengths.
+
+    A joint whose parent cannot be used cannot be placed and is masked with it.
+    """
+    rebuilt, usable = np.zeros_like(joints), usable.copy()
+    for joint in layout.outward[1:]:
+        parent = layout.parents[joint]
+        bone = joints[:, :, joint] - joints[:, :, parent]
+        length = np.linalg.norm(bone, axis=-1, keepdims=True)
+        scale = BONE_LENGTHS[layout.joints[joint]] / np.maximum(length, MIN_BONE)
+        rebuilt[:, :, joint] = rebuilt[:, :, parent] + bone * scale
+        usable[:, :, joint] &= usable[:, :, parent]
+    return rebuilt, usable
+
+
+def _scaled(joints: Joints, usable: JointMask, layout: SkeletonLayout) -> Joints:
+    """Scale each person so that the torso's median length over the window is :data:`TORSO`."""
+    chest = layout.index("chest")
+    torso = np.linalg.norm(joints[:, :, chest], axis=-1)
+    known = np.where(usable[:, :, chest] & usable[:, :, layout.root], torso, np.nan)
+    scale = np.ones(joints.shape[1], np.float32)
+    found = np.isfinite(known).any(axis=0)
+    scale[found] = TORSO / np.maximum(np.nanmedian(known[:, found], axis=0), MIN_BONE)
+    return joints * scale[None, :, None, None]
+
+
+def _assemble(
+    joints: Joints, seen: JointMask, layout: SkeletonLayout, config: PreprocessingConfig
+) -> Float32[np.ndarray, "N D P V 1"]:
+    """Streams with zeros where a joint they need is masked, padded to P frames, in model order."""
+    parents = np.array(layout.parents)
+    bone_seen = seen & np.where(parents >= 0, seen[:, :, parents], True)
+    motion_seen = seen & np.concatenate([seen[:1], seen[:-1]])
+    streams = {
+        "joint": (joints, seen),
+        "bone": (bones(joints, layout), bone_seen),
+        "motion": (motion(joints), motion_seen),
+    }
+    channels = [streams[name][0] * streams[name][1][..., None] for name in config.streams]
+    if config.mask_channel:
+        channels.append(seen[..., None])
+    T, M, V, _ = joints.shape
+    padded = np.zeros((config.num_frames, M, V, config.num_channels), np.float32)
+    padded[:T] = np.concatenate(channels, axis=-1)
+    return np.ascontiguousarray(padded.transpose(1, 3, 0, 2)[..., None])

@@ -1,0 +1,1 @@
+"""Export: a checkpoint in, a bundle out that every runtime must reproduce."""

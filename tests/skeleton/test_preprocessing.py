@@ -1,0 +1,181 @@
+"""The one preprocessing: what it must not depend on, what it must keep, what it masks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from c2vl_serve.errors import BundleError, SequenceError
+from c2vl_serve.skeleton.layout import BODY15, COCO17, KINECT20
+from c2vl_serve.skeleton.preprocessing import (
+    BONE_LENGTHS,
+    PreprocessingConfig,
+    bridge_gaps,
+    preprocess,
+    resample,
+)
+from c2vl_serve.skeleton.sequence import SkeletonSequence
+from tests.conftest import waving
+
+CONFIG = PreprocessingConfig()
+LIMIT = {"atol": 2e-4}
+
+
+def turned(sequence: SkeletonSequence, angle: float) -> SkeletonSequence:
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+    return replace(sequence, joints=(sequence.joints @ turn.T).astype(np.float32))
+
+
+def test_shape_and_channels() -> None:
+    x = preprocess(waving(), CONFIG)
+    assert x.shape == (1, 10, CONFIG.num_frames, 15, 1)
+    assert x.dtype == np.float32
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    shift=st.tuples(*[st.floats(-5, 5)] * 3),
+    angle=st.floats(-3.1, 3.1),
+    size=st.floats(0.5, 2),
+)
+def test_camera_place_and_body_size_do_not_matter(
+    shift: tuple[float, ...], angle: float, size: float
+) -> None:
+    sequence = waving()
+    other = turned(sequence, angle)
+    moved = (other.joints * size + np.array(shift)).astype(np.float32)
+    np.testing.assert_allclose(
+        preprocess(replace(other, joints=moved), CONFIG), preprocess(sequence, CONFIG), **LIMIT
+    )
+
+
+@pytest.mark.parametrize("bone_lengths", ["average", "scale"])
+def test_size_does_not_matter_either_way(bone_lengths: str) -> None:
+    config = replace(CONFIG, bone_lengths=bone_lengths)
+    small = replace(waving(), joints=waving().joints * np.float32(0.4))
+    np.testing.assert_allclose(preprocess(small, config), preprocess(waving(), config), **LIMIT)
+
+
+@pytest.mark.parametrize("fps", [15.0, 20.0, 60.0, 120.0])
+def test_frame_rate_does_not_matter(fps: float) -> None:
+    """Linear interpolation between frames of a slow movement: within half a centimetre."""
+    ours = preprocess(waving(num_frames=61, fps=30.0), CONFIG)
+    other = preprocess(waving(num_frames=int(2 * fps) + 1, fps=fps), CONFIG)
+    np.testing.assert_allclose(other[:, :6], ours[:, :6], atol=0.02)
+
+
+def test_tempo_is_kept() -> None:
+    """Half as fast is half the motion: windows are seconds, never stretched clips."""
+    fast, slow = waving(30, fps=30.0), replace(waving(30), fps=15.0)
+    motion = slice(6, 9)
+    ratio = (
+        np.abs(preprocess(fast, CONFIG)[:, motion, 1:15]).max()
+        / np.abs(preprocess(slow, CONFIG)[:, motion, 1:15]).max()
+    )
+    assert ratio == pytest.approx(2, rel=0.1)
+
+
+def test_persons_are_independent_and_padding_them_changes_nothing() -> None:
+    sequence = waving()
+    nobody = np.zeros_like(sequence.joints)
+    padded = SkeletonSequence(
+        joints=np.concatenate([sequence.joints, nobody], axis=1),
+        visibility=np.concatenate([sequence.visibility, nobody[..., 0]], axis=1),
+        fps=30.0,
+        layout=KINECT20,
+    )
+    x = preprocess(padded, CONFIG)
+    np.testing.assert_array_equal(x[:1], preprocess(sequence, CONFIG))
+    assert not x[1].any()
+
+
+def test_average_bones_have_average_lengths() -> None:
+    x = preprocess(waving(), CONFIG)
+    bone = x[0, 3:6, 5, :, 0]
+    for joint, length in BONE_LENGTHS.items():
+        assert np.linalg.norm(bone[:, BODY15.index(joint)]) == pytest.approx(length, rel=1e-4)
+
+
+def test_the_body_faces_front_with_left_at_positive_x() -> None:
+    x = preprocess(turned(waving(), 2.0), CONFIG)[0, :3, 5, :, 0]
+    assert x[0, BODY15.index("l_shoulder")] > 0.15
+    assert x[0, BODY15.index("r_shoulder")] < -0.15
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    joint=st.sampled_from(["l_elbow", "r_wrist", "l_knee", "r_ankle", "head", "l_hip"]),
+    value=st.floats(-9, 9),
+)
+def test_a_hidden_joint_contributes_nothing(joint: str, value: float) -> None:
+    sequence = waving()
+    visibility = sequence.visibility.copy()
+    visibility[:, :, KINECT20.index(joint)] = 0
+    joints = sequence.joints.copy()
+    joints[:, :, KINECT20.index(joint)] = value
+    hidden = replace(sequence, visibility=visibility)
+    x = preprocess(hidden, CONFIG)
+    np.testing.assert_array_equal(preprocess(replace(hidden, joints=joints), CONFIG), x)
+    assert not x[:, :, :, BODY15.index(joint)].any()
+
+
+def test_a_hidden_pelvis_leaves_the_upper_body_usable() -> None:
+    sequence = waving()
+    visibility = sequence.visibility.copy()
+    legs = [KINECT20.index(n) for n in KINECT20.joints if n[2:] in ("hip", "knee", "ankle")]
+    visibility[:, :, legs] = 0
+    x = preprocess(replace(sequence, visibility=visibility), CONFIG)
+    whole = preprocess(sequence, CONFIG)
+    wrist = BODY15.index("r_wrist")
+    np.testing.assert_allclose(x[:, :3, :, wrist], whole[:, :3, :, wrist], atol=0.02)
+    assert not x[:, :, :, BODY15.index("l_ankle")].any()
+
+
+def test_short_gaps_are_bridged_and_long_ones_are_not() -> None:
+    joints = np.arange(8, dtype=np.float32).reshape(8, 1, 1, 1)
+    seen = np.ones((8, 1, 1), bool)
+    seen[[2, 3]] = False
+    broken = np.where(seen[..., None], joints, 99).astype(np.float32)
+    filled, usable = bridge_gaps(broken, seen, max_gap=2)
+    np.testing.assert_allclose(filled, joints)
+    assert usable.all()
+    unfilled, still_missing = bridge_gaps(broken, seen, max_gap=1)
+    np.testing.assert_array_equal(still_missing, seen)
+    np.testing.assert_array_equal(unfilled, broken)
+
+
+def test_resampling_never_mixes_in_a_missing_joint() -> None:
+    sequence = waving(num_frames=4, fps=30.0)
+    visibility = sequence.visibility.copy()
+    visibility[1] = 0
+    joints = sequence.joints.copy()
+    joints[1] = 1e6
+    resampled = resample(replace(sequence, joints=joints, visibility=visibility), 45.0)
+    assert np.abs(resampled.joints[resampled.visibility > 0]).max() < 10
+
+
+def test_a_short_window_is_padded_with_zeros() -> None:
+    x = preprocess(waving(num_frames=11, fps=15.0), CONFIG)
+    assert x[:, :, 11:].any() == np.False_
+    assert x[:, -1, :11].all()
+
+
+def test_what_it_refuses() -> None:
+    with pytest.raises(SequenceError, match="cut the sequence into windows first"):
+        preprocess(waving(num_frames=200), CONFIG)
+    flat = SkeletonSequence(joints=np.zeros((3, 1, 17, 2), np.float32), fps=30.0, layout=COCO17)
+    with pytest.raises(SequenceError, match=r"2-D .* needs 3-D"):
+        preprocess(flat, CONFIG)
+
+
+def test_config_round_trip_is_whole() -> None:
+    values = CONFIG.to_dict()
+    assert PreprocessingConfig.from_dict(values) == CONFIG
+    with pytest.raises(BundleError, match=r"unknown keys \['colour'\]"):
+        PreprocessingConfig.from_dict({**values, "colour": 1})
+    del values["fps"]
+    with pytest.raises(BundleError, match=r"lacks \['fps'\]"):
+        PreprocessingConfig.from_dict(values)

@@ -1,0 +1,57 @@
+"""TrainConfig: everything that decides a training run, frozen whole into its checkpoint."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_training.data.batches import Sampling
+from c2vl_training.model.temporal import TemporalConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """A supervised training run.
+
+    Attributes:
+        name: of the recipe, and of the bundle made from it.
+        version: of the bundle.
+        description: one or two sentences for the bundle's card.
+        labels: for each set its classes and the label each one gets.
+        hold_still: add the label for standing still, from held first frames.
+        preprocessing: the one that serving will use.
+        sampling: how windows are drawn and disturbed.
+        encoder: sizes of the network.
+        head_dropout: probability of dropping a feature before the last layer.
+        num_steps: optimiser steps.
+        batch_size: windows a step.
+        learning_rate: peak of a one-cycle schedule.
+        weight_decay: of AdamW.
+        label_smoothing: share of the target spread over all labels.
+        ema: decay of the averaged weights that are kept.
+        seed: of all chance.
+    """
+
+    name: str
+    version: str
+    description: str
+    labels: dict[str, dict[str, str]]
+    hold_still: bool = True
+    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    sampling: Sampling = field(default_factory=Sampling)
+    encoder: TemporalConfig = field(default_factory=TemporalConfig)
+    head_dropout: float = 0.4
+    num_steps: int = 2400
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    ema: float = 0.998
+    seed: int = 0
+
+    def shortened(self, share: float) -> "TrainConfig":
+        """The same run with a share of its steps."""
+        return replace(self, num_steps=max(1, round(self.num_steps * share)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, whole."""
+        return {**asdict(self), "preprocessing": self.preprocessing.to_dict()}

@@ -1,0 +1,173 @@
+"""Batches of random windows: balanced over labels and sets, augmented, then preprocessed.
+
+The preprocessing is the one that serving uses; a batch goes through it in one call with the
+windows as persons of one sequence.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from c2vl_serve.skeleton.arrays import ModelInput
+from c2vl_serve.skeleton.layout import LAYOUTS
+from c2vl_serve.skeleton.preprocessing import preprocess
+from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_training.data.augment import (
+    ARM_CHAINS,
+    LEG_CHAINS,
+    Batch,
+    CameraModel,
+    Seen,
+    exaggerated,
+    mirrored,
+    seen_by_camera,
+    with_limbs_of,
+)
+from c2vl_training.data.labels import (
+    ARM_LABELS,
+    GAIT_LABELS,
+    LEG_LABELS,
+    REPEATED_LABELS,
+    WALK_LABELS,
+)
+from c2vl_training.data.pool import Pool
+
+SHORTEST = 8  # frames that a cut window keeps at least
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How training windows are drawn.
+
+    Attributes:
+        balance: exponent on the number of clips when labels are drawn; 0 draws all labels
+            equally often, 1 draws clips equally often.
+        mirror: probability of swapping left and right.
+        speed: range of tempo changes; videos are often slowed down.
+        walking_speed: the same for walking, which a faster walk must stay.
+        amplitude: range by which movement is made larger or smaller.
+        cut: probability of keeping only a part of the window, as short clips leave it padded.
+        repeat: probability of running to and fro over a part of the clip, for actions that
+            people repeat without a pause.
+        other_limbs: probability of taking the arms of another window where only the legs tell
+            the action, and the standing legs of another where only the arms do.
+        camera: what a single camera does to a window.
+    """
+
+    balance: float = 0.3
+    mirror: float = 0.3
+    speed: tuple[float, float] = (0.55, 1.3)
+    walking_speed: tuple[float, float] = (0.8, 1.3)
+    amplitude: tuple[float, float] = (0.8, 1.4)
+    other_limbs: float = 0.3
+    cut: float = 0.4
+    repeat: float = 0.4
+    camera: CameraModel = CameraModel()
+
+
+def clip_probabilities(pool: Pool, balance: float) -> np.ndarray:
+    """How often each clip is drawn: first a label, then one of its sets, then a clip of both."""
+    probability = np.zeros(len(pool))
+    for label in np.unique(pool.labels):
+        of_label = pool.labels == label
+        weight = float(of_label.sum()) ** balance
+        sources = np.unique(pool.sources[of_label])
+        counts = np.array([(of_label & (pool.sources == s)).sum() for s in sources], float)
+        shares = counts**0.5 / (counts**0.5).sum()
+        for source, count, share in zip(sources, counts, shares, strict=True):
+            probability[of_label & (pool.sources == source)] = weight * share / count
+    return probability / probability.sum()
+
+
+class WindowSampler:
+    """Draws batches of augmented windows from a pool; a batch depends on seed and step alone."""
+
+    def __init__(
+        self, pool: Pool, sampling: Sampling, mirrored_labels: dict[str, str], seed: int
+    ) -> None:
+        """Prepare the draw; ``mirrored_labels`` names labels that change in a mirror."""
+        self.pool, self.sampling, self.seed = pool, sampling, seed
+        self.probability = clip_probabilities(pool, sampling.balance)
+        names = pool.label_names
+        self.told_by_legs = np.isin(names, LEG_LABELS)
+        self.told_by_arms = np.isin(names, ARM_LABELS)
+        self.gait = np.isin(names, GAIT_LABELS)
+        self.walks = np.isin(names, WALK_LABELS)
+        self.repeated = np.isin(names, REPEATED_LABELS)
+        # -1 where the mirrored action is not among the labels: those are never mirrored.
+        twins = [mirrored_labels.get(name, name) for name in names]
+        self.mirror_label = np.array([names.index(n) if n in names else -1 for n in twins])
+
+    def draw(self, size: int, step: int) -> tuple[ModelInput, Int64[np.ndarray, " N"]]:
+        """``size`` windows as model input, and their labels."""
+        rng, pool = np.random.default_rng((self.seed, step)), self.pool
+        clips = rng.choice(len(pool), size=size, p=self.probability)
+        joints, seen = self._windows(clips, rng)
+        layout = LAYOUTS[pool.config.layout]
+        joints = self._with_other_limbs(joints, pool.labels[clips], rng)
+        joints = exaggerated(joints, self._amplitudes(pool.labels[clips], rng))
+        labels = pool.labels[clips]
+        flip = (rng.random(size) < self.sampling.mirror) & (self.mirror_label[labels] >= 0)
+        joints, seen = mirrored(joints, seen, flip, layout)
+        joints, seen = seen_by_camera(joints, seen, self.sampling.camera, layout, rng)
+        batch = SkeletonSequence(joints=joints, visibility=seen, fps=pool.config.fps, layout=layout)
+        return preprocess(batch, pool.config), np.where(flip, self.mirror_label[labels], labels)
+
+    def _amplitudes(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """How much larger each window's movement becomes; an exaggerated walk would be a run."""
+        amplitude = rng.uniform(*self.sampling.amplitude, len(labels))
+        return np.where(self.gait[labels], 1.0, amplitude).astype(np.float32)
+
+    def _with_other_limbs(
+        self, joints: Batch, labels: np.ndarray, rng: np.random.Generator
+    ) -> Batch:
+        """Arms of another window where they do not matter, a frozen stance where legs do not."""
+        size, layout = joints.shape[1], LAYOUTS[self.pool.config.layout]
+        others = joints[:, rng.permutation(size)]
+        frozen = others[rng.integers(len(joints), size=size), np.arange(size)]
+        stance = np.broadcast_to(frozen, joints.shape)
+        change = rng.random((2, size)) < self.sampling.other_limbs
+        arms = change[0] & self.told_by_legs[labels]
+        legs = change[1] & self.told_by_arms[labels]
+        joints = with_limbs_of(joints, others, arms, ARM_CHAINS, layout)
+        return with_limbs_of(joints, stance, legs, LEG_CHAINS, layout)
+
+    def _windows(self, clips: np.ndarray, rng: np.random.Generator) -> tuple[Batch, Seen]:
+        """One window of each clip at a random place and tempo, ``T N V 3`` and ``T N V``."""
+        at, inside = self._times(clips, rng)
+        pool, last = self.pool, self.pool.lengths[clips] - 1
+        low = at.astype(np.int64)
+        high = np.minimum(low + 1, last)
+        share = (at - low).astype(np.float32)[..., None]
+        start = pool.starts[clips]
+        before, after = pool.seen[start + low], pool.seen[start + high]
+        share = np.where((before > 0) & (after > 0), share, np.round(share))
+        seen = np.where(share < 0.5, before, after) * inside[..., None]
+        share = share[..., None]
+        joints = pool.joints[start + low] * (1 - share) + pool.joints[start + high] * share
+        return joints.astype(np.float32), seen.astype(np.float32)
+
+    def _times(self, clips: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """For each frame of each window the place in its clip, and whether it is kept, ``T N``."""
+        N, T, sampling = len(clips), self.pool.config.num_frames, self.sampling
+        last = self.pool.lengths[clips] - 1.0
+        walks = self.walks[self.pool.labels[clips]]
+        slowest, fastest = np.where(
+            walks, np.array(sampling.walking_speed)[:, None], np.array(sampling.speed)[:, None]
+        )
+        speed = rng.uniform(slowest, fastest)
+        short = rng.integers(min(SHORTEST, T), T + 1, N)
+        kept = np.where(rng.random(N) < sampling.cut, short, T)
+        room = np.maximum(last - (kept - 1) * speed, 0)
+        passed = np.arange(T)[:, None] * speed
+        once = rng.random(N) * room + passed
+        # To and fro over a part of the clip, beginning anywhere: as when repeated without a pause.
+        span = np.maximum(rng.uniform(0.4, 1, N) * last, 1e-3)
+        phase = rng.uniform(0, 2, N) * span
+        to_and_fro = (
+            rng.random(N) * (last - span) + span - np.abs((passed + phase) % (2 * span) - span)
+        )
+        again = (rng.random(N) < sampling.repeat) & self.repeated[self.pool.labels[clips]]
+        at = np.where(again, np.maximum(to_and_fro, 0), once)
+        return np.minimum(at, last), (at <= last) & (np.arange(T)[:, None] < kept)

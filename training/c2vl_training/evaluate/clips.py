@@ -1,0 +1,71 @@
+"""Answers for whole clips, cut into windows and summed up exactly as serving does it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_serve.skeleton.sampling import Windows, cut_windows, probabilities, summed_up
+from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_training.data.pool import Pool
+from c2vl_training.model.classifier import Classifier
+
+BATCH = 1024  # windows a forward pass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipLogits:
+    """Window logits of a set of clips, kept so that calibration need not run the model again.
+
+    Attributes:
+        windows: of each clip.
+        logits: of each clip's windows, ``N K``.
+    """
+
+    windows: tuple[Windows, ...]
+    logits: tuple[np.ndarray, ...]
+
+    def scores(self, temperature: float, idle: int | None) -> Float64[np.ndarray, "N K"]:
+        """One calibrated distribution a clip."""
+        return np.stack(
+            [
+                summed_up(probabilities(logits, temperature), windows.seen_frames, idle)
+                for windows, logits in zip(self.windows, self.logits, strict=True)
+            ]
+        )
+
+
+@torch.no_grad()
+def clip_logits(
+    model: Classifier, sequences: list[SkeletonSequence], config: PreprocessingConfig
+) -> ClipLogits:
+    """Logits for all windows of one-person sequences that are at the model's rate."""
+    windows = tuple(cut_windows(sequence, config) for sequence in sequences)
+    inputs = np.concatenate([each.inputs for each in windows])
+    parts = [
+        model(torch.from_numpy(inputs[start : start + BATCH]))[0].numpy()
+        for start in range(0, len(inputs), BATCH)
+    ]
+    stops = np.cumsum([len(each.inputs) for each in windows])[:-1]
+    return ClipLogits(windows, tuple(np.split(np.concatenate(parts), stops)))
+
+
+def sequences_of(pool: Pool) -> list[SkeletonSequence]:
+    """The pool's clips, one person each."""
+    return [pool.sequence(clip) for clip in range(len(pool))]
+
+
+def accuracy_per_set(scores: Float64[np.ndarray, "N K"], pool: Pool) -> dict[str, dict[str, float]]:
+    """Top-1 over all labels in percent, and number of clips, of each set in the pool."""
+    right = scores.argmax(axis=1) == pool.labels
+    result = {}
+    for index, name in enumerate(pool.set_names):
+        chosen = pool.sources == index
+        if chosen.any():
+            result[name] = {
+                "clips": int(chosen.sum()),
+                "top1": round(100 * float(right[chosen].mean()), 2),
+            }
+    return result

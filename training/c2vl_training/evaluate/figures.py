@@ -1,0 +1,58 @@
+"""The pictures of a training run: its curves, and which labels it confuses."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float64
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
+
+from c2vl_training.supervised import History
+
+STYLE: dict[Any, Any] = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def draw_curves(histories: dict[str, History], path: Path) -> None:
+    """Training loss and accuracy against steps, one line a run."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8, 3), layout="constrained")
+        loss, accuracy = figure.subplots(1, 2)
+        for name, history in histories.items():
+            loss.plot(history.steps, history.loss, label=name, linewidth=1)
+            accuracy.plot(history.steps, [100 * a for a in history.accuracy], linewidth=1)
+        loss.set(xlabel="step", ylabel="loss (label-smoothed cross entropy)")
+        accuracy.set(xlabel="step", ylabel="accuracy on disturbed windows, %", ylim=(0, 100))
+        loss.legend(frameon=False)
+        figure.savefig(path, dpi=150)
+
+
+def draw_confusion(
+    scores: Float64[np.ndarray, "N K"], labels: np.ndarray, names: tuple[str, ...], path: Path
+) -> None:
+    """Row: true label of the test clips; column: best label; shade: share of the row."""
+    present = np.unique(np.concatenate([labels, scores.argmax(axis=1)]))
+    matrix = confusion_matrix(labels, scores.argmax(axis=1), labels=present, normalize="true")
+    side = 2 + 0.17 * len(present)
+    ticks = [names[label] for label in present]
+    with mpl.rc_context({**STYLE, "font.size": 6}):
+        figure = Figure(figsize=(side, side), layout="constrained")
+        axes = figure.subplots()
+        axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.argwhere(matrix > 0.04):
+            share = matrix[row, column]
+            colour = "white" if share > 0.5 else "black"
+            axes.text(
+                column,
+                row,
+                f"{100 * share:.0f}",
+                ha="center",
+                va="center",
+                fontsize=4,
+                color=colour,
+            )
+        axes.set_xticks(range(len(ticks)), ticks, rotation=90)
+        axes.set_yticks(range(len(ticks)), ticks)
+        axes.set(xlabel="recognised as (%)", ylabel="true label of the test clip")
+        figure.savefig(path, dpi=150)

@@ -1,0 +1,226 @@
+"""From data to checkpoint: validate and calibrate on held-back training groups, then train on all.
+
+    sets -> pool -> validation run (without its groups) -> temperature, threshold
+                 -> final run (all training clips)      -> test splits -> checkpoint, report
+
+Nothing is chosen on a test split: they are only measured, at the very end.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_training.checkpoint import Checkpoint, write_checkpoint
+from c2vl_training.config import TrainConfig
+from c2vl_training.data.labels import STILL_LABEL, label_sources
+from c2vl_training.data.pool import Pool, load_pool
+from c2vl_training.data.sets import SETS
+from c2vl_training.data.unknowns import unknown_clips
+from c2vl_training.evaluate.calibration import (
+    UnknownThreshold,
+    choose_threshold,
+    expected_calibration_error,
+    fit_temperature,
+    judge_threshold,
+)
+from c2vl_training.evaluate.clips import accuracy_per_set, clip_logits, sequences_of
+from c2vl_training.evaluate.figures import draw_confusion, draw_curves
+from c2vl_training.model.classifier import Classifier
+from c2vl_training.supervised import History, Progress, classifier_config, train
+
+VALIDATION_STEPS = 0.5  # of the final run's steps
+
+OnStep = Callable[[str, Progress], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """What the validation run found, on groups that it did not train on."""
+
+    accuracy: dict[str, dict[str, float]]
+    temperature: float
+    calibration_error: float
+    unknown: UnknownThreshold
+    history: History
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Test:
+    """What the final model does on the test splits."""
+
+    accuracy: dict[str, dict[str, float]]
+    calibration_error: float
+    unknown: UnknownThreshold
+    scores: Float64[np.ndarray, "N K"]
+    labels: np.ndarray
+
+
+def fit(
+    config: TrainConfig, data: Path, *, checkpoint: Path, report: Path, state: Path, on_step: OnStep
+) -> dict[str, Any]:
+    """Run a whole recipe; an interrupted one goes on where its state was saved.
+
+    Args:
+        config: the recipe.
+        data: folder of the skeleton sets.
+        checkpoint: where the ``.safetensors`` goes.
+        report: folder for ``report.json`` and the pictures.
+        state: folder for unfinished runs; emptied of them at the end.
+        on_step: called with the stage's name after each step.
+
+    Returns:
+        The report, as written.
+    """
+    pool = load_pool(data, config.labels, config.preprocessing, hold_still=config.hold_still)
+    labelled = pool.where(pool.labels >= 0)
+    unknown = unknown_clips(data, pool)
+    validation = _validate(config, labelled, unknown, state, on_step)
+    model, history = train(
+        config,
+        labelled.where(~labelled.test),
+        state_file=state / "final.pt",
+        on_step=lambda progress: on_step("final run", progress),
+    )
+    test = _test(config, model, labelled.where(labelled.test), unknown, validation)
+    result = _report(config, validation, test)
+    write_checkpoint(
+        checkpoint,
+        Checkpoint(
+            model=model,
+            model_config=classifier_config(config, len(pool.label_names)),
+            preprocessing=config.preprocessing,
+            labels=pool.label_names,
+            card=_card(config, pool, validation, test),
+        ),
+    )
+    report.mkdir(parents=True, exist_ok=True)
+    (report / "report.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    draw_curves({"validation run": validation.history, "final run": history}, report / "curves.png")
+    draw_confusion(test.scores, test.labels, pool.label_names, report / "confusion.png")
+    for name in ("validation.pt", "final.pt"):
+        (state / name).unlink(missing_ok=True)
+    return result
+
+
+def _idle(config: TrainConfig, pool: Pool) -> int | None:
+    return pool.label_names.index(STILL_LABEL) if config.hold_still else None
+
+
+def _validate(
+    config: TrainConfig,
+    labelled: Pool,
+    unknown: list[SkeletonSequence],
+    state: Path,
+    on_step: OnStep,
+) -> Validation:
+    shorter = config.shortened(VALIDATION_STEPS)
+    model, history = train(
+        shorter,
+        labelled.where(~labelled.test & ~labelled.validation),
+        state_file=state / "validation.pt",
+        on_step=lambda progress: on_step("validation run", progress),
+    )
+    held_back, idle = labelled.where(labelled.validation), _idle(config, labelled)
+    clips = clip_logits(model, sequences_of(held_back), config.preprocessing)
+    temperature = fit_temperature(clips, held_back.labels, idle)
+    scores = clips.scores(temperature, idle)
+    unknown_scores = _best(model, unknown, config, temperature, idle)
+    return Validation(
+        accuracy=accuracy_per_set(scores, held_back),
+        temperature=temperature,
+        calibration_error=expected_calibration_error(scores, held_back.labels),
+        # Every second unknown clip chooses the threshold; the others judge it (see _test).
+        unknown=choose_threshold(scores.max(axis=1), unknown_scores[::2]),
+        history=history,
+    )
+
+
+def _best(
+    model: Classifier,
+    sequences: list[SkeletonSequence],
+    config: TrainConfig,
+    temperature: float,
+    idle: int | None,
+) -> Float64[np.ndarray, " N"]:
+    clips = clip_logits(model, sequences, config.preprocessing)
+    return clips.scores(temperature, idle).max(axis=1)
+
+
+def _test(
+    config: TrainConfig,
+    model: Classifier,
+    pool: Pool,
+    unknown: list[SkeletonSequence],
+    validation: Validation,
+) -> Test:
+    idle = _idle(config, pool)
+    clips = clip_logits(model, sequences_of(pool), config.preprocessing)
+    scores = clips.scores(validation.temperature, idle)
+    unknown_scores = _best(model, unknown[1::2], config, validation.temperature, idle)
+    return Test(
+        accuracy=accuracy_per_set(scores, pool),
+        calibration_error=expected_calibration_error(scores, pool.labels),
+        unknown=judge_threshold(validation.unknown.threshold, scores.max(axis=1), unknown_scores),
+        scores=scores,
+        labels=pool.labels,
+    )
+
+
+def _report(config: TrainConfig, validation: Validation, test: Test) -> dict[str, Any]:
+    return {
+        "recipe": config.to_dict(),
+        "validation": {
+            "accuracy": validation.accuracy,
+            "temperature": validation.temperature,
+            "expected_calibration_error": validation.calibration_error,
+            "unknown": asdict(validation.unknown),
+        },
+        "test": {
+            "accuracy": test.accuracy,
+            "expected_calibration_error": test.calibration_error,
+            "unknown": asdict(test.unknown),
+        },
+    }
+
+
+def _card(config: TrainConfig, pool: Pool, validation: Validation, test: Test) -> dict[str, Any]:
+    """What the bundle's card will say, less what only the export knows."""
+    return {
+        "name": config.name,
+        "version": config.version,
+        "description": config.description,
+        "label_sources": label_sources(config.labels, hold_still=config.hold_still),
+        "idle_label": STILL_LABEL if config.hold_still else None,
+        "accuracy": {
+            name: {"protocol": SETS[name].protocol, **values}
+            for name, values in test.accuracy.items()
+        },
+        "calibration": {
+            "temperature": validation.temperature,
+            "expected_calibration_error": test.calibration_error,
+            "threshold": validation.unknown.threshold,
+            "fitted_on": "validation groups of the training splits, and actions never trained on",
+            "known_accepted": test.unknown.known_accepted,
+            "unknown_rejected": test.unknown.unknown_rejected,
+        },
+        "training": {
+            "recipe": config.name,
+            "seed": config.seed,
+            "steps": config.num_steps,
+            "batch_size": config.batch_size,
+            "pose_source": "Kinect v1 and optical motion capture, disturbed as one camera would",
+            "units": "metres; preprocessing removes place, size and frame rate",
+            "sets": list(config.labels),
+        },
+        "licences": [
+            *(SETS[name].licence for name in config.labels),
+            "Trained on data for research or non-commercial use: check these terms before any "
+            "commercial use of this bundle.",
+        ],
+    }

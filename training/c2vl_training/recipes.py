@@ -1,0 +1,56 @@
+"""Recipes: a training run is a function that returns its whole configuration."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from c2vl_training.config import TrainConfig
+from c2vl_training.data.augment import CameraModel
+from c2vl_training.data.batches import Sampling
+from c2vl_training.data.labels import EVERYDAY_LABELS
+
+
+def everyday() -> TrainConfig:
+    """The default bundle: all sets together, disturbed as a single camera would."""
+    return TrainConfig(
+        name="everyday",
+        version="1.0.0",
+        description=(
+            "Everyday actions, gestures and sports of one person, from any 3-D skeleton or from "
+            "video. Learned from six research sets; what it does not know it may call unrecognised."
+        ),
+        labels=EVERYDAY_LABELS,
+    )
+
+
+def _one_set(name: str) -> TrainConfig:
+    """One set alone on its own protocol, with a milder camera."""
+    base = everyday()
+    return replace(
+        base,
+        name=name,
+        description=f"{name.replace('_', ' ')} alone, on its usual protocol.",
+        labels={name: EVERYDAY_LABELS[name]},
+        hold_still=False,
+        sampling=Sampling(camera=CameraModel(probability=0.3), speed=(0.8, 1.25), cut=0.2),
+        num_steps=1200,
+    )
+
+
+def utd_mhad() -> TrainConfig:
+    """UTD-MHAD cross-subject: train 1, 3, 5, 7; test the others."""
+    return _one_set("utd_mhad")
+
+
+def nw_ucla() -> TrainConfig:
+    """NW-UCLA cross-view: train views 1 and 2, test view 3."""
+    return _one_set("nw_ucla")
+
+
+def msr_action3d() -> TrainConfig:
+    """MSR Action3D cross-subject over the usual 557 clips: train odd, test even subjects."""
+    return _one_set("msr_action3d")
+
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    recipe.__name__: recipe for recipe in (everyday, utd_mhad, nw_ucla, msr_action3d)
+}

@@ -1,0 +1,183 @@
+"""Supervised training: a pool and a config in, averaged weights and their history out.
+
+A run can be killed at any time: its state is written beside and renamed every few steps, and a
+new call with the same folder goes on to the same result. Windows depend on seed and step alone.
+"""
+
+import copy
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from c2vl_training.config import TrainConfig
+from c2vl_training.data.batches import WindowSampler
+from c2vl_training.data.labels import MIRRORED_LABELS
+from c2vl_training.data.pool import Pool
+from c2vl_training.model.classifier import Classifier, ClassifierConfig
+
+logger = logging.getLogger(__name__)
+
+SAVE_EVERY = 100  # steps
+HISTORY_EVERY = 10  # steps
+MAX_GRADIENT_NORM = 5.0
+WARMUP = 0.1  # share of the steps in which the learning rate rises
+
+
+@dataclass(slots=True)
+class History:
+    """What a run went through, averaged over :data:`HISTORY_EVERY` steps."""
+
+    steps: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step is done."""
+
+    step: int
+    num_steps: int
+    loss: float
+    accuracy: float
+
+
+def classifier_config(config: TrainConfig, num_labels: int) -> ClassifierConfig:
+    """The network that a training configuration asks for."""
+    return ClassifierConfig(
+        num_channels=config.preprocessing.num_channels,
+        num_joints=config.preprocessing.num_joints,
+        num_labels=num_labels,
+        encoder=config.encoder,
+        dropout=config.head_dropout,
+    )
+
+
+def train(
+    config: TrainConfig,
+    pool: Pool,
+    *,
+    state_file: Path | None = None,
+    on_step: Callable[[Progress], None] | None = None,
+) -> tuple[Classifier, History]:
+    """Train on every clip of ``pool``.
+
+    Args:
+        config: the whole run.
+        pool: labelled clips only.
+        state_file: where the unfinished run is kept; an existing one is continued.
+        on_step: called after each step.
+
+    Returns:
+        The averaged weights in evaluation mode, and the history.
+    """
+    torch.manual_seed(config.seed)
+    model = Classifier(classifier_config(config, len(pool.label_names)))
+    model = model.to(memory_format=torch.channels_last)
+    run = _Run(config, model)
+    if state_file is not None and state_file.exists():
+        run.restore(torch.load(state_file, weights_only=True))
+        logger.info("continuing at step %d of %d", run.step, config.num_steps)
+    sampler = WindowSampler(pool, config.sampling, MIRRORED_LABELS, config.seed)
+    with ThreadPoolExecutor(1) as ahead:
+        batch = ahead.submit(sampler.draw, config.batch_size, run.step)
+        while run.step < config.num_steps:
+            windows, labels = batch.result()
+            batch = ahead.submit(sampler.draw, config.batch_size, run.step + 1)
+            progress = run.advance(torch.from_numpy(windows), torch.from_numpy(labels))
+            if on_step is not None:
+                on_step(progress)
+            if state_file is not None and run.step % SAVE_EVERY == 0:
+                _write(run.state(), state_file)
+    return run.average.eval(), run.history
+
+
+class _Run:
+    """Everything that changes during training, so that it can be saved and restored."""
+
+    def __init__(self, config: TrainConfig, model: Classifier) -> None:
+        self.config, self.model, self.step = config, model, 0
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, config.learning_rate, total_steps=config.num_steps, pct_start=WARMUP
+        )
+        self.history = History()
+        self.recent: list[tuple[float, float]] = []
+
+    def advance(self, x: Tensor, labels: Tensor) -> Progress:
+        """One optimiser step in bfloat16, then the averaged weights follow."""
+        self.model.train()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits, _ = self.model(x)
+        logits = logits.float()
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        self._follow()
+        accuracy = (logits.argmax(dim=1) == labels).float().mean().item()
+        self._remember(loss.item(), accuracy)
+        return Progress(self.step, self.config.num_steps, loss.item(), accuracy)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the weights, faster in the beginning."""
+        decay = min(self.config.ema, self.step / (self.step + 10))
+        for average, value in zip(
+            self.average.state_dict().values(), self.model.state_dict().values(), strict=True
+        ):
+            if average.dtype.is_floating_point:
+                average.lerp_(value, 1 - decay)
+            else:
+                average.copy_(value)
+
+    def _remember(self, loss: float, accuracy: float) -> None:
+        self.recent.append((loss, accuracy))
+        if len(self.recent) == HISTORY_EVERY:
+            losses, accuracies = zip(*self.recent, strict=True)
+            self.history.steps.append(self.step)
+            self.history.loss.append(sum(losses) / HISTORY_EVERY)
+            self.history.accuracy.append(sum(accuracies) / HISTORY_EVERY)
+            self.recent.clear()
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for ``torch.save``; taken between two history entries."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "chance": torch.get_rng_state(),
+            "history": [self.history.steps, self.history.loss, self.history.accuracy],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a saved state."""
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["chance"])
+        self.history = History(*state["history"])
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".partial")
+    torch.save(state, beside)
+    beside.replace(path)
