@@ -13,6 +13,7 @@ from c2vl_serve.pose.overlay import OverlayStrip
 from c2vl_serve.pose.timeline import Timeline, at_constant_rate
 from c2vl_serve.pose.tracking import PersonTracks, track_persons
 from c2vl_serve.pose.video import FrameReport, VideoReader
+from c2vl_serve.pose.views import view_of
 from c2vl_serve.skeleton.layout import MEDIAPIPE33
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 
@@ -52,6 +53,7 @@ class _Watched:
     poses: list[FramePoses]
     times: Float64[np.ndarray, " T"]
     aspect: float  # width / height
+    views: Float32[np.ndarray, "T 9 16"]
     strip: OverlayStrip | None
     timing_ms: dict[str, float]
 
@@ -91,6 +93,7 @@ def extract_pose(
         watched.times,
         max_persons=max_persons,
         aspect=watched.aspect,
+        views=watched.views,
         smooth=max_persons > 1,  # with one pose MediaPipe has smoothed already
     )
     timeline = at_constant_rate(tracks, watched.times, fps=POSE_FPS)
@@ -109,6 +112,7 @@ def extract_pose(
 def _watch(video: VideoReader, estimator: PoseEstimator, strip: OverlayStrip | None) -> _Watched:
     poses: list[FramePoses] = []
     times: list[float] = []
+    views: list[np.ndarray] = []
     spent = {"decode": 0.0, "pose": 0.0}
     aspect = 1.0
     start = perf_counter()
@@ -119,6 +123,7 @@ def _watch(video: VideoReader, estimator: PoseEstimator, strip: OverlayStrip | N
         spent["pose"] += perf_counter() - start
         start = perf_counter()
         times.append(time)
+        views.append(view_of(image))
         aspect = image.shape[1] / image.shape[0]
         if strip is not None:
             strip.add(len(times) - 1, image)
@@ -127,6 +132,7 @@ def _watch(video: VideoReader, estimator: PoseEstimator, strip: OverlayStrip | N
         poses=poses,
         times=np.array(times, np.float64),
         aspect=aspect,
+        views=np.stack(views),
         strip=strip,
         timing_ms={stage: round(1000 * seconds, 3) for stage, seconds in spent.items()},
     )

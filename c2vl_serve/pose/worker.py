@@ -1,7 +1,9 @@
 """The body of a pose worker process: one core, no network, bounded memory, one clip at a time."""
 
+import faulthandler
 import os
 import signal
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -17,9 +19,6 @@ _ONE_CORE = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    # MediaPipe's C++ log says much and nothing that a service's reader can act on.
-    "GLOG_minloglevel": "2",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 
 
@@ -30,6 +29,7 @@ def run_worker(connection: Connection, model: Path, memory_bytes: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     os.environ.update(_ONE_CORE)
+    _silence_native_log()
     deny_network()
     limit_memory(memory_bytes)
     try:
@@ -44,6 +44,19 @@ def run_worker(connection: Connection, model: Path, memory_bytes: int) -> None:
         except (EOFError, OSError):
             return
         connection.send_bytes(_answer(task, model))
+
+
+def _silence_native_log() -> None:
+    """Leave stderr to Python.
+
+    MediaPipe's C++ code writes several lines a clip there, nothing that a reader could act on,
+    and takes no setting that stops it.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    faulthandler.enable(sys.stderr)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _answer(task: Task, model: Path) -> bytes:

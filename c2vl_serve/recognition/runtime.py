@@ -1,6 +1,6 @@
 """What runs a bundle's network: the protocol, and the check that a runtime tells the truth."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,6 +13,7 @@ from c2vl_serve.skeleton.preprocessing import preprocess
 Representation = Float32[np.ndarray, "N D"]
 
 
+@runtime_checkable
 class Runtime(Protocol):
     """Runs one network; safe to call from several threads."""
 

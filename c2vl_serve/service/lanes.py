@@ -19,6 +19,7 @@ T = TypeVar("T")
 Work: TypeAlias = Callable[[threading.Event], T]  # the event: nobody waits any more
 
 _LEARNING_RATE = 0.2  # of the seconds that one piece of work takes
+_MAX_SURPRISE = 4.0  # times the estimate: what one piece of work counts for at most
 
 
 class Lane:
@@ -64,19 +65,29 @@ class Lane:
         gone = asyncio.create_task(_disconnected(receive))
         either: set[asyncio.Future[Any]] = {result, gone}
         try:
-            await asyncio.wait(
-                either, timeout=_remaining(deadline), return_when=asyncio.FIRST_COMPLETED
-            )
+            await _first(either, self._longest_wait(deadline))
+            if future.running():
+                await _first(either, _remaining(deadline))
             if result.done():
                 return result.result()
             if gone.done():
                 raise Problem(CLIENT_GONE, "the client closed the connection")
-            raise busy("X-Request-Timeout passed before the answer was ready", self._seconds)
+            if _remaining(deadline) == 0:
+                raise busy("X-Request-Timeout passed before the answer was ready", self._seconds)
+            raise busy(
+                f"{self.name} requests did not start within {self._max_wait:g} s; try again later",
+                self._max_wait,
+            )
         finally:
             abandoned.set()
             result.cancel()  # and what it waits for, if that has not started
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
+
+    def _longest_wait(self, deadline: float | None) -> float:
+        """Seconds until work that has not started is given up, whatever was estimated."""
+        remaining = _remaining(deadline)
+        return self._max_wait if remaining is None else min(self._max_wait, remaining)
 
     def close(self) -> None:
         """Drop what waits, finish what runs."""
@@ -102,7 +113,8 @@ class Lane:
         try:
             return work()
         finally:
-            seconds = time.perf_counter() - begun
+            # One giant among dwarfs must not make the lane refuse dwarfs.
+            seconds = min(time.perf_counter() - begun, _MAX_SURPRISE * self._seconds)
             self._seconds += _LEARNING_RATE * (seconds - self._seconds)
 
     def _finished(self, future: Future[T]) -> None:
@@ -114,6 +126,10 @@ def _remaining(deadline: float | None) -> float | None:
     if deadline is None:
         return None
     return max(0.0, deadline - asyncio.get_running_loop().time())
+
+
+async def _first(either: set[asyncio.Future[Any]], timeout: float | None) -> None:
+    await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -87,6 +87,43 @@ def test_the_estimate_learns(lane: Lane) -> None:
     asyncio.run(main())
 
 
+def test_one_giant_does_not_spoil_the_estimate(lane: Lane) -> None:
+    async def main() -> None:
+        for _ in range(30):
+            await lane.run(lambda _: None, receive=connected, deadline=None)
+        await lane.run(lambda _: time.sleep(0.3), receive=connected, deadline=None)
+        blocker = Blocker()
+        run = asyncio.create_task(lane.run(blocker, receive=connected, deadline=None))
+        await asyncio.sleep(0.01)
+        assert lane.estimated_wait < 0.02
+        blocker.release.set()
+        await run
+
+    asyncio.run(main())
+
+
+def test_what_did_not_start_in_time_is_given_up_whatever_was_estimated(lane: Lane) -> None:
+    async def main() -> None:
+        running, waiting = Blocker(), Blocker()
+        first = asyncio.create_task(lane.run(running, receive=connected, deadline=None))
+        await asyncio.sleep(0.01)
+        with pytest.raises(Problem, match=r"did not start within 0\.5 s") as caught:
+            await lane.run(waiting, receive=connected, deadline=None)
+        assert caught.value.status == 503
+        running.release.set()
+        assert await first == "done"
+        assert not waiting.started.is_set()
+
+    asyncio.run(main())
+
+
+def test_what_runs_may_take_longer_than_work_may_wait(lane: Lane) -> None:
+    async def main() -> None:
+        await lane.run(lambda _: time.sleep(0.7), receive=connected, deadline=None)
+
+    asyncio.run(main())
+
+
 def test_a_deadline_ends_the_wait_and_drops_the_work(lane: Lane) -> None:
     async def main() -> None:
         running, waiting = Blocker(), Blocker()

@@ -29,6 +29,8 @@ from c2vl_training.data.labels import (
     GAIT_LABELS,
     LEG_LABELS,
     REPEATED_LABELS,
+    SLOW_LABELS,
+    STANCE_LABELS,
     WALK_LABELS,
 )
 from c2vl_training.data.pool import Pool
@@ -45,7 +47,8 @@ class Sampling:
             equally often, 1 draws clips equally often.
         mirror: probability of swapping left and right.
         speed: range of tempo changes; videos are often slowed down.
-        walking_speed: the same for walking, which a faster walk must stay.
+        walking_speed: the same for walking: slowed down further, a run would be like it.
+        exercise_speed: the same for exercises, which may be done very slowly.
         amplitude: range by which movement is made larger or smaller.
         cut: probability of keeping only a part of the window, as short clips leave it padded.
         repeat: probability of running to and fro over a part of the clip, for actions that
@@ -59,6 +62,7 @@ class Sampling:
     mirror: float = 0.3
     speed: tuple[float, float] = (0.55, 1.3)
     walking_speed: tuple[float, float] = (0.8, 1.3)
+    exercise_speed: tuple[float, float] = (0.4, 1.3)
     amplitude: tuple[float, float] = (0.8, 1.4)
     other_limbs: float = 0.3
     cut: float = 0.4
@@ -93,7 +97,10 @@ class WindowSampler:
         self.told_by_legs = np.isin(names, LEG_LABELS)
         self.told_by_arms = np.isin(names, ARM_LABELS)
         self.gait = np.isin(names, GAIT_LABELS)
-        self.walks = np.isin(names, WALK_LABELS)
+        self.lends_stance = np.isin(names, STANCE_LABELS)
+        self.speeds = np.array([sampling.speed] * len(names))
+        self.speeds[np.isin(names, WALK_LABELS)] = sampling.walking_speed
+        self.speeds[np.isin(names, SLOW_LABELS)] = sampling.exercise_speed
         self.repeated = np.isin(names, REPEATED_LABELS)
         # -1 where the mirrored action is not among the labels: those are never mirrored.
         twins = [mirrored_labels.get(name, name) for name in names]
@@ -125,7 +132,9 @@ class WindowSampler:
         """Arms of another window where they do not matter, a frozen stance where legs do not."""
         size, layout = joints.shape[1], LAYOUTS[self.pool.config.layout]
         others = joints[:, rng.permutation(size)]
-        frozen = others[rng.integers(len(joints), size=size), np.arange(size)]
+        standing = np.flatnonzero(self.lends_stance[labels])
+        lenders = rng.choice(standing, size) if len(standing) else np.arange(size)
+        frozen = joints[rng.integers(len(joints), size=size), lenders]
         stance = np.broadcast_to(frozen, joints.shape)
         change = rng.random((2, size)) < self.sampling.other_limbs
         arms = change[0] & self.told_by_legs[labels]
@@ -152,10 +161,7 @@ class WindowSampler:
         """For each frame of each window the place in its clip, and whether it is kept, ``T N``."""
         N, T, sampling = len(clips), self.pool.config.num_frames, self.sampling
         last = self.pool.lengths[clips] - 1.0
-        walks = self.walks[self.pool.labels[clips]]
-        slowest, fastest = np.where(
-            walks, np.array(sampling.walking_speed)[:, None], np.array(sampling.speed)[:, None]
-        )
+        slowest, fastest = self.speeds[self.pool.labels[clips]].T
         speed = rng.uniform(slowest, fastest)
         short = rng.integers(min(SHORTEST, T), T + 1, N)
         kept = np.where(rng.random(N) < sampling.cut, short, T)

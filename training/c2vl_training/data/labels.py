@@ -130,10 +130,14 @@ ARM_LABELS = (
     "draw x", "hammer", "horizontal arm wave", "knock", "punch", "push", "raise both hands",
     "raise one hand", "swipe left", "swipe right", "wave", "wave both hands", "stand still",
 )  # fmt: skip
+# Windows of these lend their legs to arm actions: people stand like that while they use their arms.
+STANCE_LABELS = (*ARM_LABELS, "walk", "run", "kick")
 
 # Told apart by how far and how fast the legs swing.
 GAIT_LABELS = ("walk", "run", "carry")
 WALK_LABELS = ("walk", "carry")
+# Exercises, which people do as slowly as they like.
+SLOW_LABELS = ("arm curl", "lunge", "squat")
 
 # Done again and again without a pause, and much the same backwards.
 REPEATED_LABELS = (
