@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from c2vl_serve.errors import RuntimeUnavailable, SequenceError
 
@@ -121,6 +121,8 @@ class OpenedVideo:
     def promised_seconds(self) -> float | None:
         """Length by the header, or None where nothing binding is stated."""
         stream, container = self.stream, self.container
+        if container.format.name == "avi" and stream.frames and self.rate:
+            return stream.frames / self.rate  # FFmpeg bends an AVI's duration to the file's size
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
         tag = _seconds_of_tag(stream.metadata.get("DURATION", ""))
@@ -136,9 +138,12 @@ class OpenedVideo:
             # A playlist (HLS, DASH, concat) names other files and addresses, which FFmpeg would
             # go and read with our rights. With no protocol allowed only this file is read.
             container: av.container.InputContainer = self._av.open(
-                self._file, "r", options={"protocol_whitelist": "none"}
+                self._file,
+                "r",
+                options={"protocol_whitelist": "none"},
+                metadata_errors="replace",  # titles come in any encoding
             )
-        except self._av.error.FFmpegError as error:
+        except (self._av.error.FFmpegError, OSError) as error:  # PyAV raises both
             hint = "it is no video that FFmpeg knows; send mp4, mkv, webm, avi or mov"
             if head[4:8] == b"ftyp":
                 hint = (
@@ -179,10 +184,12 @@ def _seconds_of_tag(tag: str) -> float | None:
         return None
 
 
-def _open_file(source: bytes | Path) -> tuple[IO[bytes], int, bytes]:
+def _open_file(source: bytes | Path) -> tuple[io.BufferedIOBase, int, bytes]:
     """The file, its size in bytes and its first 12 bytes."""
     try:
-        file: IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        file: io.BufferedIOBase = (
+            io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        )
     except OSError as error:
         raise SequenceError(
             f"video cannot be opened: {source!s}: {error.strerror}; check the path"

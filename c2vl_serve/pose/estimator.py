@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -92,7 +92,7 @@ class PoseEstimator:
                 "run: c2vl-serve fetch-pose-model"
             ) from error
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "PoseEstimator":
         return self
 
     def __exit__(

@@ -9,7 +9,6 @@ import queue
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.pose.container import VideoLimits
@@ -70,7 +69,7 @@ class PoseExtractor:
         self._idle: queue.LifoQueue[WorkerProcess | None] = queue.LifoQueue()
         self._start_all()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "PoseExtractor":
         return self
 
     def __exit__(

@@ -12,8 +12,8 @@ from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.skeleton.layout import MEDIAPIPE33
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
+    import PIL.Image
+    import PIL.ImageDraw
 
 _NUM_PICTURES = 6
 _PICTURE_HEIGHT = 270  # pixels
@@ -27,7 +27,7 @@ class OverlayStrip:
     """Keeps a few small pictures spread over a clip of unknown length, then draws on them."""
 
     _stride: int = 1
-    _pictures: dict[int, "Image"] = field(default_factory=dict)
+    _pictures: dict[int, "PIL.Image.Image"] = field(default_factory=dict)
 
     def add(self, frame: int, image: UInt8[np.ndarray, "H W 3"]) -> None:
         """Consider a frame, by its place among the used ones."""
@@ -47,7 +47,7 @@ class OverlayStrip:
         from PIL import Image
 
         frames = _spread(sorted(self._pictures), _NUM_PICTURES)
-        pictures = [self._pictures[frame] for frame in frames]
+        pictures = [self._pictures[frame].copy() for frame in frames]
         for frame, picture in zip(frames, pictures, strict=True):
             _draw_people(picture, joints[frame], visibility[frame])
         strip = Image.new("RGB", (sum(p.width for p in pictures), _PICTURE_HEIGHT))
@@ -65,7 +65,7 @@ def _spread(frames: Sequence[int], count: int) -> list[int]:
     return [frames[i] for i in chosen]
 
 
-def _small(image: UInt8[np.ndarray, "H W 3"]) -> "Image":
+def _small(image: UInt8[np.ndarray, "H W 3"]) -> "PIL.Image.Image":
     try:
         from PIL import Image
     except ImportError as error:
@@ -79,7 +79,7 @@ def _small(image: UInt8[np.ndarray, "H W 3"]) -> "Image":
 
 
 def _draw_people(
-    picture: "Image",
+    picture: "PIL.Image.Image",
     joints: Float32[np.ndarray, "M 33 2"],
     visibility: Float32[np.ndarray, "M 33"],
 ) -> None:
@@ -93,7 +93,10 @@ def _draw_people(
 
 
 def _draw_skeleton(
-    draw: "ImageDraw", points: Float32[np.ndarray, "33 2"], shown: np.ndarray, colour: str
+    draw: "PIL.ImageDraw.ImageDraw",
+    points: Float32[np.ndarray, "33 2"],
+    shown: np.ndarray,
+    colour: str,
 ) -> None:
     for joint, parent in enumerate(MEDIAPIPE33.parents):
         if parent >= 0 and shown[joint] and shown[parent]:

@@ -6,8 +6,10 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-# Two samples closer than this part of a period say the same thing twice (end of a video only).
-_SHORTEST_PERIOD = 0.75
+# A video's last frame may be nearest to a tick beyond its end. It is left out where it is both
+# far from that tick and close to the sample before, in parts of a period.
+_FAR_FROM_TICK = 0.25
+_CLOSE_TO_LAST = 0.75
 
 
 def nearest_to_ticks(
@@ -33,5 +35,8 @@ def nearest_to_ticks(
             best = None
         if best is None or abs(time * fps - tick) < abs(best[0] * fps - tick):
             best, best_tick = (time, item), tick
-    if best is not None and (given is None or best[0] - given >= _SHORTEST_PERIOD / fps):
+    if best is None:
+        return
+    is_far = abs(best[0] * fps - best_tick) > _FAR_FROM_TICK
+    if not is_far or given is None or (best[0] - given) * fps >= _CLOSE_TO_LAST:
         yield best

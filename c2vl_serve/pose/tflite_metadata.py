@@ -43,8 +43,8 @@ class _Floats:
     values: tuple[float, ...]
 
 
-_Table = Mapping[int, "_Value"]
-_Value = int | str | bytes | _Kept | _Floats | Mapping[int, "_Value"] | Sequence["_Value"]
+# A table by its slots; a value is a number, text, bytes, _Kept, _Floats, a table or a list.
+_Table = Mapping[int, object]
 
 
 class _Reader:
@@ -115,7 +115,7 @@ class _Writer:
             self._fill(table + place, fields[slot])
         return table
 
-    def _fill(self, place: int, value: _Value) -> None:
+    def _fill(self, place: int, value: object) -> None:
         """Write a value: a number in place, anything else behind and a reference to it."""
         if isinstance(value, int):
             struct.pack_into("<I", self._out, place, value)
@@ -124,7 +124,7 @@ class _Writer:
         else:
             struct.pack_into("<I", self._out, place, self._append(value) - place)
 
-    def _append(self, value: _Value) -> int:
+    def _append(self, value: object) -> int:
         if isinstance(value, Mapping):
             return self._table(value)
         if isinstance(value, str):
@@ -185,7 +185,7 @@ def add_normalisation(model: bytes, *, mean: float, std: float) -> bytes:
         if name is not None and reader.text(reader.follow(name)) == _METADATA_NAME:
             raise ValueError(f"the model already has a {_METADATA_NAME} record; use it as it is")
     buffers = _vector_of_kept(reader, _MODEL_BUFFERS)
-    root: dict[int, _Value] = {
+    root: dict[int, object] = {
         slot: _Kept(position=reader.follow(place))
         for slot in range(1, _NUM_MODEL_SLOTS)
         if (place := reader.slot(reader.root, slot)) is not None
@@ -195,6 +195,6 @@ def add_normalisation(model: bytes, *, mean: float, std: float) -> bytes:
     kept = [_Kept(position=position) for position in buffers]
     record = _normalisation_record(mean=mean, std=std)
     root[_MODEL_BUFFERS] = [*kept, {_BUFFER_DATA: record}]
-    entry: dict[int, _Value] = {_METADATA_KEY: _METADATA_NAME, _METADATA_BUFFER: len(buffers)}
+    entry: dict[int, object] = {_METADATA_KEY: _METADATA_NAME, _METADATA_BUFFER: len(buffers)}
     root[_MODEL_METADATA] = [*(_Kept(position=position) for position in entries), entry]
     return _Writer(_MODEL_IDENTIFIER).finish(root, model)

@@ -5,12 +5,13 @@ instead, or the frames that could be read with ``complete=False`` and a note.
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -96,13 +97,13 @@ class VideoReader:
         limits: VideoLimits | None = None,
         image_side: int = POSE_IMAGE_SIDE,
     ) -> None:
-        self._errors = load_av().error
+        self._errors = (load_av().error.FFmpegError, OSError)  # PyAV raises both
         self._limits = limits or VideoLimits()
         self._image_side = image_side
         self._progress = _Progress()
         self._video = OpenedVideo(source, self._limits)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoReader":
         return self
 
     def __exit__(
@@ -129,8 +130,13 @@ class VideoReader:
             SequenceError: no frame could be decoded, or a limit was passed on the way.
         """
         for time, frame in nearest_to_ticks(self._timed_frames(), fps):
+            try:
+                picture = self._picture(frame)
+            except self._errors as error:  # no such colours
+                self._note_broken(error)
+                continue
             self._progress.used += 1
-            yield VideoFrame(time, self._picture(frame))
+            yield VideoFrame(time, picture)
         self._conclude()
 
     def report(self) -> FrameReport:
@@ -145,7 +151,9 @@ class VideoReader:
     def _rate(self) -> float:
         progress = self._progress
         measured = (progress.read - 1) / progress.last if progress.last > 0 else 0.0
-        return self._video.rate or measured
+        stated = self._video.rate or measured
+        # Browsers' webm states the rate of its clock. Damage leaves frames out, but not most.
+        return stated if not measured or 0.5 < stated / measured < 2 else measured
 
     def _missing_seconds(self) -> float:
         """Seconds that the header promises and the frames did not fill; 0 where none."""
@@ -162,7 +170,7 @@ class VideoReader:
         for frame in self._decoded_frames():
             self._limits.check_size(frame.width, frame.height)
             if progress.read == 0:
-                progress.start = frame.time or 0.0
+                progress.start = _stamp(frame) or 0.0
             else:
                 progress.last = self._time_after_last(frame)
             progress.read += 1
@@ -172,7 +180,8 @@ class VideoReader:
 
     def _time_after_last(self, frame: "av.VideoFrame") -> float:
         progress = self._progress
-        time = frame.time - progress.start if frame.time is not None else progress.last
+        stamp = _stamp(frame)
+        time = stamp - progress.start if stamp is not None else progress.last
         # AVI states no presentation times for reordered frames, and FFmpeg's stand-ins go back
         # and forth. Frames leave the decoder in order: the next one is a step further on.
         if time <= progress.last:
@@ -185,7 +194,7 @@ class VideoReader:
         while True:
             try:
                 packet = next(packets, None)
-            except self._errors.FFmpegError as error:
+            except self._errors as error:
                 self._note_broken(error)
                 yield from self._decode(None)  # what the decoder still holds
                 return
@@ -196,9 +205,9 @@ class VideoReader:
     def _decode(self, packet: Any) -> Iterator["av.VideoFrame"]:
         try:
             frames = self._video.stream.decode(packet)
-        except self._errors.EOFError:
+        except EOFError:  # after the last frame
             return
-        except self._errors.FFmpegError as error:
+        except self._errors as error:
             self._note_broken(error)
             return
         for frame in frames:
@@ -223,13 +232,12 @@ class VideoReader:
         scale = min(1.0, self._image_side / max(width, height))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = frame.reformat(*size, format="rgb24", interpolation="AREA")
-        # The display matrix turns counter-clockwise, as rot90 does.
-        upright = np.rot90(small.to_ndarray(), k=round(frame.rotation / 90) % 4)
+        upright = np.rot90(small.to_ndarray(), k=_quarter_turns(frame))
         return np.ascontiguousarray(upright)
 
     def _conclude(self) -> None:
         progress = self._progress
-        if not progress.read:
+        if not progress.used:
             raise SequenceError(
                 "no frame of the video could be decoded (codec "
                 f"{self._video.stream.codec_context.name!r}); the file is damaged or incomplete, "
@@ -237,8 +245,8 @@ class VideoReader:
             )
         if progress.broken:
             progress.notes.append(
-                f"video is damaged from {progress.first_broken:.1f} s on: {progress.broken} "
-                "pieces could not be decoded and were passed over"
+                f"video is damaged from {progress.first_broken:.1f} s on; what could not be "
+                f"decoded was passed over ({progress.broken} packets or frames)"
             )
         if self._missing_seconds():
             progress.notes.append(
@@ -247,3 +255,17 @@ class VideoReader:
             )
         if progress.read == 1:
             progress.notes.append("video has a single frame: a posture can be seen, no motion")
+
+
+def _stamp(frame: "av.VideoFrame") -> float | None:
+    """Seconds on the file's own clock, or None where the file has no time for the frame."""
+    time = frame.time
+    return time if time is not None and math.isfinite(time) else None
+
+
+def _quarter_turns(frame: "av.VideoFrame") -> int:
+    """How often the display matrix turns the picture by 90 degrees, counter-clockwise."""
+    try:
+        return round(frame.rotation / 90) % 4
+    except ValueError:  # a matrix of nonsense has no angle
+        return 0

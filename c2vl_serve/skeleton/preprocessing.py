@@ -61,7 +61,7 @@ class PreprocessingConfig:
 
     layout: str = "body15"
     fps: float = 15.0
-    num_frames: int = 32
+    num_frames: int = 40
     streams: tuple[Stream, ...] = ("joint", "bone", "motion")
     align: Literal["front", "none"] = "front"
     bone_lengths: Literal["average", "scale"] = "average"

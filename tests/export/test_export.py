@@ -47,7 +47,7 @@ def tiny_checkpoint() -> Checkpoint:
         num_channels=preprocessing.num_channels,
         num_joints=preprocessing.num_joints,
         num_labels=3,
-        encoder=TemporalConfig(channels=16, depths=(1, 1)),
+        encoder=TemporalConfig(channels=16, depth=2),
     )
     model = Classifier(config)
     with torch.no_grad():  # batch norms that do something

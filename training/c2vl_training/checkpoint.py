@@ -72,8 +72,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     described = json.loads(metadata["c2vl"])
     config = described["model_config"]
-    encoder = TemporalConfig(**{**config["encoder"], "depths": tuple(config["encoder"]["depths"])})
-    model_config = ClassifierConfig(**{**config, "encoder": encoder})
+    model_config = ClassifierConfig(**{**config, "encoder": TemporalConfig(**config["encoder"])})
     model = Classifier(model_config)
     try:
         model.load_state_dict(weights)

@@ -6,7 +6,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from c2vl_serve.errors import C2VLError
@@ -48,15 +55,16 @@ def supervised(
     )
     folder = Path("runs") / f"{recipe}-seed{config.seed}"
     with _progress() as progress:
-        tasks: dict[str, Any] = {}
+        tasks: dict[str, TaskID] = {}
 
         def on_step(stage: str, done: Any) -> None:
-            task = (
-                tasks.setdefault(stage, progress.add_task(stage, total=done.num_steps))
-                if (stage not in tasks)
-                else tasks[stage]
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(
+                    stage, total=done.num_steps, loss=done.loss, accuracy=done.accuracy
+                )
+            progress.update(
+                tasks[stage], completed=done.step, loss=done.loss, accuracy=done.accuracy
             )
-            progress.update(task, completed=done.step, loss=done.loss, accuracy=done.accuracy)
 
         result = fit(
             config,

@@ -43,7 +43,7 @@ OnStep = Callable[[str, Progress], None]
 class Validation:
     """What the validation run found, on groups that it did not train on."""
 
-    accuracy: dict[str, dict[str, float]]
+    accuracy: dict[str, dict[str, float | int]]
     temperature: float
     calibration_error: float
     unknown: UnknownThreshold
@@ -54,7 +54,7 @@ class Validation:
 class Test:
     """What the final model does on the test splits."""
 
-    accuracy: dict[str, dict[str, float]]
+    accuracy: dict[str, dict[str, float | int]]
     calibration_error: float
     unknown: UnknownThreshold
     scores: Float64[np.ndarray, "N K"]

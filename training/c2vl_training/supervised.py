@@ -7,7 +7,6 @@ new call with the same folder goes on to the same result. Windows depend on seed
 import copy
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,22 +79,21 @@ def train(
     """
     torch.manual_seed(config.seed)
     model = Classifier(classifier_config(config, len(pool.label_names)))
-    model = model.to(memory_format=torch.channels_last)
+    # Twice as fast on CPU; torch's stubs lack this overload.
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = _Run(config, model)
     if state_file is not None and state_file.exists():
         run.restore(torch.load(state_file, weights_only=True))
         logger.info("continuing at step %d of %d", run.step, config.num_steps)
     sampler = WindowSampler(pool, config.sampling, MIRRORED_LABELS, config.seed)
-    with ThreadPoolExecutor(1) as ahead:
-        batch = ahead.submit(sampler.draw, config.batch_size, run.step)
-        while run.step < config.num_steps:
-            windows, labels = batch.result()
-            batch = ahead.submit(sampler.draw, config.batch_size, run.step + 1)
-            progress = run.advance(torch.from_numpy(windows), torch.from_numpy(labels))
-            if on_step is not None:
-                on_step(progress)
-            if state_file is not None and run.step % SAVE_EVERY == 0:
-                _write(run.state(), state_file)
+    while run.step < config.num_steps:
+        # Not drawn ahead in a thread: torch's own threads then wait for each other (2x slower).
+        windows, labels = sampler.draw(config.batch_size, run.step)
+        progress = run.advance(torch.from_numpy(windows), torch.from_numpy(labels))
+        if on_step is not None:
+            on_step(progress)
+        if state_file is not None and run.step % SAVE_EVERY == 0:
+            _write(run.state(), state_file)
     return run.average.eval(), run.history
 
 

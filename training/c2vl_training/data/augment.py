@@ -40,13 +40,13 @@ class CameraModel:
         lose_legs: probability that the legs are out of the picture throughout.
     """
 
-    probability: float = 0.6
+    probability: float = 0.8
     pitch_degrees: float = 12.0
     roll_degrees: float = 4.0
-    depth_scale: tuple[float, float] = (0.6, 1.3)
-    depth_noise: float = 0.04
-    joint_noise: float = 0.015
-    jitter: float = 0.006
+    depth_scale: tuple[float, float] = (0.4, 1.3)
+    depth_noise: float = 0.06
+    joint_noise: float = 0.025
+    jitter: float = 0.01
     lag: float = 0.5
     lose_limb: float = 0.25
     lose_legs: float = 0.15
@@ -130,7 +130,7 @@ def seen_by_camera(
     roll = np.radians(model.roll_degrees) * rng.standard_normal(N)
     camera = _about(2, roll) @ _about(0, pitch) @ _about(1, yaw)
     centred = joints - joints[:, :, [layout.root]]
-    view = np.einsum("nij,tnvj->tnvi", camera, centred)
+    view = centred @ camera.transpose(0, 2, 1)
     spread = np.array([model.joint_noise, model.joint_noise, model.depth_noise], np.float32)
     view[..., 2] *= rng.uniform(*model.depth_scale, (N,)).astype(np.float32)[:, None]
     view += _slow(rng, T, (N, V, 3)) * spread * rng.uniform(0, 2, size=(N, 1, 1)).astype(np.float32)

@@ -45,9 +45,11 @@ class Sampling:
     Attributes:
         balance: exponent on the number of clips when labels are drawn; 0 draws all labels
             equally often, 1 draws clips equally often.
+        set_balance: the same for the sets that share a label.
         mirror: probability of swapping left and right.
         speed: range of tempo changes; videos are often slowed down.
         walking_speed: the same for walking: slowed down further, a run would be like it.
+        gesture_speed: the same for the arms' actions, which are slow in a laboratory.
         exercise_speed: the same for exercises, which may be done very slowly.
         amplitude: range by which movement is made larger or smaller.
         cut: probability of keeping only a part of the window, as short clips leave it padded.
@@ -58,10 +60,12 @@ class Sampling:
         camera: what a single camera does to a window.
     """
 
-    balance: float = 0.3
+    balance: float = 0.15
+    set_balance: float = 0.5
     mirror: float = 0.3
-    speed: tuple[float, float] = (0.55, 1.3)
+    speed: tuple[float, float] = (0.65, 1.3)
     walking_speed: tuple[float, float] = (0.8, 1.3)
+    gesture_speed: tuple[float, float] = (0.55, 1.7)
     exercise_speed: tuple[float, float] = (0.4, 1.3)
     amplitude: tuple[float, float] = (0.8, 1.4)
     other_limbs: float = 0.3
@@ -70,7 +74,7 @@ class Sampling:
     camera: CameraModel = CameraModel()
 
 
-def clip_probabilities(pool: Pool, balance: float) -> np.ndarray:
+def clip_probabilities(pool: Pool, balance: float, set_balance: float) -> np.ndarray:
     """How often each clip is drawn: first a label, then one of its sets, then a clip of both."""
     probability = np.zeros(len(pool))
     for label in np.unique(pool.labels):
@@ -78,7 +82,7 @@ def clip_probabilities(pool: Pool, balance: float) -> np.ndarray:
         weight = float(of_label.sum()) ** balance
         sources = np.unique(pool.sources[of_label])
         counts = np.array([(of_label & (pool.sources == s)).sum() for s in sources], float)
-        shares = counts**0.5 / (counts**0.5).sum()
+        shares = counts**set_balance / (counts**set_balance).sum()
         for source, count, share in zip(sources, counts, shares, strict=True):
             probability[of_label & (pool.sources == source)] = weight * share / count
     return probability / probability.sum()
@@ -92,13 +96,14 @@ class WindowSampler:
     ) -> None:
         """Prepare the draw; ``mirrored_labels`` names labels that change in a mirror."""
         self.pool, self.sampling, self.seed = pool, sampling, seed
-        self.probability = clip_probabilities(pool, sampling.balance)
+        self.probability = clip_probabilities(pool, sampling.balance, sampling.set_balance)
         names = pool.label_names
         self.told_by_legs = np.isin(names, LEG_LABELS)
         self.told_by_arms = np.isin(names, ARM_LABELS)
         self.gait = np.isin(names, GAIT_LABELS)
         self.lends_stance = np.isin(names, STANCE_LABELS)
         self.speeds = np.array([sampling.speed] * len(names))
+        self.speeds[self.told_by_arms] = sampling.gesture_speed
         self.speeds[np.isin(names, WALK_LABELS)] = sampling.walking_speed
         self.speeds[np.isin(names, SLOW_LABELS)] = sampling.exercise_speed
         self.repeated = np.isin(names, REPEATED_LABELS)

@@ -57,7 +57,9 @@ def sequences_of(pool: Pool) -> list[SkeletonSequence]:
     return [pool.sequence(clip) for clip in range(len(pool))]
 
 
-def accuracy_per_set(scores: Float64[np.ndarray, "N K"], pool: Pool) -> dict[str, dict[str, float]]:
+def accuracy_per_set(
+    scores: Float64[np.ndarray, "N K"], pool: Pool
+) -> dict[str, dict[str, float | int]]:
     """Top-1 over all labels in percent, and number of clips, of each set in the pool."""
     right = scores.argmax(axis=1) == pool.labels
     result = {}

@@ -18,14 +18,14 @@ class TemporalConfig:
 
     Attributes:
         channels: width after the first layer.
-        depths: blocks before and after time is halved.
+        depth: number of blocks.
         kernel: frames that one depthwise convolution spans.
         dropout: probability in the channel mixing.
         drop_path: probability of skipping the deepest block, rising linearly from 0.
     """
 
     channels: int = 256
-    depths: tuple[int, int] = (2, 4)
+    depth: int = 5
     kernel: int = 7
     dropout: float = 0.1
     drop_path: float = 0.1
@@ -76,13 +76,12 @@ class TemporalEncoder(nn.Module):
         super().__init__()
         D = config.channels
         self.input_norm = nn.BatchNorm2d(num_channels * num_joints)
-        self.input = nn.Conv2d(num_channels * num_joints, D, 1)
-        total = sum(config.depths)
-        rates = [config.drop_path * index / max(total - 1, 1) for index in range(total)]
-        blocks = [Block(D, config, rate) for rate in rates]
-        self.fine = nn.Sequential(*blocks[: config.depths[0]])
-        self.halve = nn.Conv2d(D, D, (2, 1), stride=(2, 1))
-        self.coarse = nn.Sequential(*blocks[config.depths[0] :])
+        # Every second frame from three: half the work for all that follows.
+        self.input = nn.Conv2d(num_channels * num_joints, D, (3, 1), (2, 1), (1, 0))
+        rates = [
+            config.drop_path * index / max(config.depth - 1, 1) for index in range(config.depth)
+        ]
+        self.blocks = nn.Sequential(*(Block(D, config, rate) for rate in rates))
         self.norm = nn.BatchNorm2d(D)
         self.num_features = 2 * D
 
@@ -91,9 +90,8 @@ class TemporalEncoder(nn.Module):
         N, C, T, V, _ = x.shape
         frames = x[..., 0].permute(0, 1, 3, 2).reshape(N, C * V, T, 1)
         seen = x[:, -1, :, :, 0].amax(dim=2).reshape(N, 1, T, 1)
-        y = self.input(self.input_norm(frames)) * seen
-        y = self.halve(self.fine(y) * seen)
+        y = self.input(self.input_norm(frames) * seen)
         seen = seen.reshape(N, 1, T // 2, 2).amax(dim=3, keepdim=True)
-        y = torch.relu(self.norm(self.coarse(y * seen))) * seen
+        y = torch.relu(self.norm(self.blocks(y * seen))) * seen
         mean = y.sum(dim=(2, 3)) / seen.sum(dim=(2, 3)).clamp(min=1)
         return torch.cat([mean, y.amax(dim=(2, 3))], dim=1)

@@ -1,0 +1,198 @@
+"""Training data: packed files, the pool, balanced windows, and what a camera does to them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from c2vl_serve.errors import SequenceError
+from c2vl_serve.skeleton.layout import BODY15, KINECT20
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_training.data.augment import (
+    ARM_CHAINS,
+    CameraModel,
+    exaggerated,
+    mirrored,
+    seen_by_camera,
+    with_limbs_of,
+)
+from c2vl_training.data.batches import Sampling, WindowSampler, clip_probabilities
+from c2vl_training.data.labels import (
+    EVERYDAY_LABELS,
+    MIRRORED_LABELS,
+    STILL_LABEL,
+    label_names,
+    label_sources,
+)
+from c2vl_training.data.packed import read_packed
+from c2vl_training.data.pool import Pool, load_pool
+from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd
+
+NO_CAMERA = CameraModel(probability=0.0)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    folder = tmp_path_factory.mktemp("data")
+    write_made_utd(folder)
+    return load_pool(folder, UTD_LABELS, CONFIG, hold_still=True)
+
+
+def test_packed_differences_are_exact(tmp_path: Path) -> None:
+    write_made_utd(tmp_path, packed=True)
+    plain = tmp_path / "plain"
+    write_made_utd(plain)
+    ours = read_packed(tmp_path / "utd_mhad" / "utd_mhad.npz")
+    expected = read_packed(plain / "utd_mhad" / "utd_mhad.npz")
+    for clip, other in zip(ours.clips, expected.clips, strict=True):
+        np.testing.assert_allclose(clip, other, atol=3e-4)
+
+
+def test_a_file_that_is_not_a_packed_set(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", joints=np.zeros(3))
+    with pytest.raises(SequenceError, match=r"lacks \['class_names', 'joint_names'"):
+        read_packed(tmp_path / "x.npz")
+    with pytest.raises(SequenceError, match="cannot be read"):
+        read_packed(tmp_path / "missing.npz")
+
+
+def test_pool_keeps_splits_apart(pool: Pool) -> None:
+    assert not (pool.test & pool.validation).any()
+    assert pool.test.sum() == 6  # subject 2 of made subjects 1, 2, 7
+    assert pool.validation.sum() == 6
+
+
+def test_held_still_clips_come_from_training_clips_only(pool: Pool) -> None:
+    still = pool.labels == pool.label_names.index(STILL_LABEL)
+    assert still.any()
+    assert not (pool.test | pool.validation)[still].any()
+    sequence = pool.sequence(int(np.flatnonzero(still)[0]))
+    assert not np.diff(sequence.joints, axis=0).any()
+
+
+def test_pool_clip_is_what_serving_would_get(pool: Pool) -> None:
+    sequence = pool.sequence(0)
+    assert (sequence.fps, sequence.layout) == (CONFIG.fps, BODY15)
+    assert sequence.num_frames == pool.lengths[0]
+
+
+def test_labels_are_drawn_evenly_whatever_their_number_of_clips(pool: Pool) -> None:
+    probability = clip_probabilities(pool, balance=0.0, set_balance=0.0)
+    per_label = [probability[pool.labels == label].sum() for label in np.unique(pool.labels)]
+    np.testing.assert_allclose(per_label, 1 / len(per_label))
+    np.testing.assert_allclose(clip_probabilities(pool, 1.0, 1.0), 1 / len(pool))
+
+
+def test_a_batch_depends_on_seed_and_step_alone(pool: Pool) -> None:
+    def draw(seed: int, step: int) -> np.ndarray:
+        return WindowSampler(pool, Sampling(), MIRRORED_LABELS, seed).draw(16, step)[0]
+
+    np.testing.assert_array_equal(draw(0, 3), draw(0, 3))
+    assert not np.array_equal(draw(0, 3), draw(0, 4))
+    assert not np.array_equal(draw(0, 3), draw(1, 3))
+
+
+def test_batches_are_model_input(pool: Pool) -> None:
+    x, labels = WindowSampler(pool, Sampling(), MIRRORED_LABELS, 0).draw(64, 0)
+    assert x.shape == (64, CONFIG.num_channels, CONFIG.num_frames, 15, 1)
+    assert np.isfinite(x).all()
+    assert set(labels) <= set(range(len(pool.label_names)))
+
+
+def test_a_mirrored_swipe_changes_its_label(pool: Pool) -> None:
+    only = pool.where(pool.labels == pool.label_names.index("swipe left"))
+    sampling = Sampling(mirror=1.0, camera=NO_CAMERA)
+    _, labels = WindowSampler(only, sampling, MIRRORED_LABELS, 0).draw(8, 0)
+    assert {pool.label_names[k] for k in labels} == {"swipe right"}
+
+
+def test_an_action_without_its_mirror_is_not_mirrored(tmp_path: Path) -> None:
+    write_made_utd(tmp_path)
+    labels = {"utd_mhad": {"right arm swipe to the left": "swipe left"}}
+    pool = load_pool(tmp_path, labels, CONFIG, hold_still=False)
+    only = pool.where(pool.labels >= 0)
+    sampler = WindowSampler(only, Sampling(mirror=1.0), MIRRORED_LABELS, 0)
+    assert set(sampler.draw(8, 0)[1]) == {0}
+
+
+def test_every_class_of_a_set_has_a_label_of_its_own() -> None:
+    for name in ("utd_mhad", "nw_ucla", "msr_action3d", "msr_daily6"):
+        classes = EVERYDAY_LABELS[name]
+        assert len(set(classes.values())) == len(classes)
+
+
+def test_label_sources_name_every_class_once() -> None:
+    sources = label_sources(EVERYDAY_LABELS, hold_still=True)
+    assert tuple(sources) == label_names(EVERYDAY_LABELS, hold_still=True)
+    named = [source for group in sources.values() for source in group if "held" not in source]
+    assert len(named) == len(set(named)) == sum(len(c) for c in EVERYDAY_LABELS.values())
+
+
+def windows(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    joints = rng.normal(size=(12, 5, 15, 3)).astype(np.float32)
+    return joints, np.ones(joints.shape[:3], np.float32)
+
+
+def test_mirroring_twice_is_identity() -> None:
+    joints, seen = windows()
+    chosen = np.array([True, False, True, True, False])
+    once = mirrored(joints, seen, chosen, BODY15)
+    twice, _ = mirrored(*once, chosen, BODY15)
+    np.testing.assert_array_equal(twice, joints)
+    np.testing.assert_array_equal(once[0][:, 1], joints[:, 1])
+
+
+def test_no_camera_changes_nothing() -> None:
+    joints, seen = windows()
+    rng = np.random.default_rng(0)
+    view, still_seen = seen_by_camera(joints, seen, NO_CAMERA, BODY15, rng)
+    np.testing.assert_array_equal(view, joints)
+    np.testing.assert_array_equal(still_seen, seen)
+
+
+def test_a_camera_hides_legs_and_limbs_but_never_the_trunk() -> None:
+    joints, seen = windows()
+    model = CameraModel(probability=1.0, lose_limb=1.0, lose_legs=1.0)
+    _, visible = seen_by_camera(joints, seen, model, BODY15, np.random.default_rng(0))
+    assert not visible[:, :, BODY15.index("l_ankle")].any()
+    trunk = [BODY15.index(n) for n in ("pelvis", "chest", "head", "l_shoulder", "r_hip")]
+    assert visible[:, :, trunk].all()
+
+
+def test_a_perfect_camera_only_turns_the_body() -> None:
+    joints, seen = windows()
+    model = CameraModel(
+        probability=1.0, depth_scale=(1.0, 1.0), depth_noise=0.0, joint_noise=0.0, jitter=0.0,
+        lag=0.0, lose_limb=0.0, lose_legs=0.0,
+    )  # fmt: skip
+    view, _ = seen_by_camera(joints, seen, model, BODY15, np.random.default_rng(0))
+    distance = np.linalg.norm(joints[:, :, 5] - joints[:, :, 8], axis=-1)
+    np.testing.assert_allclose(
+        np.linalg.norm(view[:, :, 5] - view[:, :, 8], axis=-1), distance, rtol=1e-4
+    )
+
+
+def test_exaggeration_by_hand() -> None:
+    joints = np.repeat(np.array([0, 2], np.float32), 3).reshape(2, 1, 1, 3)
+    twice = exaggerated(joints, np.array([2.0], np.float32))
+    np.testing.assert_allclose(twice[:, 0, 0, 0], [-1, 3])
+
+
+def test_borrowed_arms_hang_from_their_own_shoulders() -> None:
+    (joints, _), (others, _) = windows(0), windows(1)
+    chosen = np.array([True, False, False, False, False])
+    mixed = with_limbs_of(joints, others, chosen, ARM_CHAINS, BODY15)
+    shoulder, wrist = BODY15.index("l_shoulder"), BODY15.index("l_wrist")
+    np.testing.assert_array_equal(mixed[:, 1:], joints[:, 1:])
+    np.testing.assert_allclose(
+        mixed[:, 0, wrist] - mixed[:, 0, shoulder],
+        others[:, 0, wrist] - others[:, 0, shoulder],
+        atol=1e-5,
+    )
+
+
+def test_preprocessing_config_decides_the_window() -> None:
+    assert replace(PreprocessingConfig(), num_frames=30).window_seconds == 2.0
+    assert KINECT20.num_joints == 20
