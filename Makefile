@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SERVING := $(VENV)/.serving
 DEVELOPING := $(VENV)/.developing
+LIBRARIES := EGL.so.1 GLESv2.so.2 GL.so.1 gthread-2.0.so.0
+PACKAGES := libegl1 libgles2 libgl1 libglib2.0-0
 
 .PHONY: setup pose-model format check test serve all default-bundle system-libraries
 
@@ -27,11 +29,12 @@ $(DEVELOPING): $(SERVING)
 pose-model: $(SERVING) system-libraries
 	$(BIN)/c2vl-serve fetch-pose-model
 
-# MediaPipe opens these by name. Installed only where missing, and only where apt can.
+# MediaPipe and the OpenCV that it brings open these by name. Installed only where missing, and
+# only where apt can.
 system-libraries: $(SERVING)
-	@$(BIN)/python -c "import ctypes; ctypes.CDLL('libEGL.so.1'); ctypes.CDLL('libGLESv2.so.2')" 2>/dev/null \
-	|| { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq libegl1 libgles2; } \
-	|| echo "MediaPipe needs libEGL and libGLESv2: install your system's libegl1 and libgles2 for video input"
+	@$(BIN)/python -c "import ctypes; [ctypes.CDLL(f'lib{n}') for n in '$(LIBRARIES)'.split()]" 2>/dev/null \
+	|| { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq $(PACKAGES); } \
+	|| echo "video input needs your system's packages of $(LIBRARIES): $(PACKAGES) on Debian"
 
 format: $(DEVELOPING)
 	$(BIN)/ruff format .

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from c2vl_serve.bundle import load_bundle
-from c2vl_serve.errors import C2VLError, SequenceError
+from c2vl_serve.errors import C2VLError, RuntimeUnavailable, SequenceError
 from c2vl_serve.pose import fetch_pose_model
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service.app import create_app
@@ -19,7 +19,7 @@ from c2vl_serve.service.predictor import Predictor
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.schemas import Prediction
 from c2vl_serve.service.server import serve
-from c2vl_serve.service.settings import read_settings
+from c2vl_serve.service.settings import ServiceSettings, read_settings
 from c2vl_serve.skeleton.formats import sniff
 from c2vl_serve.tables import print_card, print_prediction
 
@@ -56,8 +56,15 @@ def run(
 ) -> None:
     """Serve over HTTP; every other setting is an environment variable C2VL_*."""
     settings = read_settings(host=host, port=port, bundle=bundle, provider=provider)
-    recognizer = ActionRecognizer.load(settings.bundle, provider=settings.provider)
-    serve(create_app(settings, recognizer), settings)
+    serve(create_app(settings, _loaded(settings)), settings)
+
+
+def _loaded(settings: ServiceSettings) -> ActionRecognizer | None:
+    """The recogniser; None where its runtime is missing, which ``/health/ready`` then tells."""
+    try:
+        return ActionRecognizer.load(settings.bundle, provider=settings.provider)
+    except RuntimeUnavailable:
+        return None
 
 
 @app.command()

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 # The networks see crops of 224 and 256 pixels: 960 still gives a person who fills a quarter of
 # the picture about that many.
 POSE_IMAGE_SIDE = 960  # pixels, longest side
+SMALL_IMAGE_SIDE = 160  # pixels, longest side: below it a whole body is smaller than the crops
 
 _DEFAULT_RATE = 30.0  # frames per second, where a file states neither rate nor times
 _WIDEST_PIXEL = 4  # a sample aspect ratio beyond 4:1 is a broken header
@@ -67,6 +68,8 @@ class _Progress:
     first_broken: float = 0.0
     start: float = 0.0  # of the first frame, on the file's own clock
     last: float = 0.0
+    turns: int = 0  # quarter turns that the display matrix asks for, counter-clockwise
+    size: tuple[int, int] = (0, 0)  # pixels of the upright picture: width, height
     notes: list[str] = field(default_factory=list)
 
 
@@ -232,7 +235,9 @@ class VideoReader:
         scale = min(1.0, self._image_side / max(width, height))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = frame.reformat(*size, format="rgb24", interpolation="AREA")
-        upright = np.rot90(small.to_ndarray(), k=_quarter_turns(frame))
+        self._progress.turns = turns = _quarter_turns(frame)
+        upright = np.rot90(small.to_ndarray(), k=turns)
+        self._progress.size = (upright.shape[1], upright.shape[0])
         return np.ascontiguousarray(upright)
 
     def _conclude(self) -> None:
@@ -252,6 +257,15 @@ class VideoReader:
             progress.notes.append(
                 f"video ends at {progress.last:.1f} s although its header promises "
                 f"{self._video.promised_seconds:.1f} s; it was cut short"
+            )
+        if progress.turns:
+            progress.notes.append(
+                f"video is turned by {90 * progress.turns} degrees, as its metadata says"
+            )
+        if max(progress.size) < SMALL_IMAGE_SIDE:
+            width, height = progress.size
+            progress.notes.append(
+                f"video is small ({width} x {height} pixels): joints are found less exactly"
             )
         if progress.read == 1:
             progress.notes.append("video has a single frame: a posture can be seen, no motion")

@@ -1,5 +1,6 @@
 """ONNX Runtime: the default runtime, on CPU or through its CUDA and TensorRT providers."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,8 @@ class OnnxRuntime:
 
 
 def _onnxruntime() -> Any:
+    # Otherwise it keeps a device id and an event database in the home folder.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -43,6 +43,7 @@ def test_edge_clips(pose_model: Path, videos_dir: Path) -> None:
     assert turned.sequence is not None
     nose, ankle = turned.image_joints[:, 0, 0, 1], turned.image_joints[:, 0, 27, 1]
     assert (nose < ankle - 0.3).all()  # upright
+    assert "degrees, as its metadata says" in turned.notes[0]
     one = extract_pose(edge / "one_frame.mp4", model=pose_model)
     assert one.sequence is not None
     assert one.sequence.joints.shape == (1, 1, 33, 3)
@@ -58,6 +59,7 @@ def test_tiny_clip_agrees_with_the_large_one(pose_model: Path, videos_dir: Path)
     assert large.sequence is not None
     apart = np.linalg.norm(tiny.sequence.joints - large.sequence.joints, axis=-1)
     assert np.median(apart) < 0.1  # metres
+    assert "video is small" in tiny.notes[0]
 
 
 def test_nobody_is_an_answer(pose_model: Path, videos_dir: Path) -> None:

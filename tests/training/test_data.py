@@ -30,6 +30,7 @@ from c2vl_training.data.pool import Pool, load_pool
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd
 
 NO_CAMERA = CameraModel(probability=0.0)
+NOBODY = np.zeros(5, bool)
 
 
 @pytest.fixture(scope="module")
@@ -147,15 +148,15 @@ def test_mirroring_twice_is_identity() -> None:
 def test_no_camera_changes_nothing() -> None:
     joints, seen = windows()
     rng = np.random.default_rng(0)
-    view, still_seen = seen_by_camera(joints, seen, NO_CAMERA, BODY15, rng)
+    view, still_seen = seen_by_camera(joints, seen, NOBODY, CameraModel(), BODY15, rng)
     np.testing.assert_array_equal(view, joints)
     np.testing.assert_array_equal(still_seen, seen)
 
 
 def test_a_camera_hides_legs_and_limbs_but_never_the_trunk() -> None:
     joints, seen = windows()
-    model = CameraModel(probability=1.0, lose_limb=1.0, lose_legs=1.0)
-    _, visible = seen_by_camera(joints, seen, model, BODY15, np.random.default_rng(0))
+    model = CameraModel(lose_limb=1.0, lose_legs=1.0)
+    _, visible = seen_by_camera(joints, seen, ~NOBODY, model, BODY15, np.random.default_rng(0))
     assert not visible[:, :, BODY15.index("l_ankle")].any()
     trunk = [BODY15.index(n) for n in ("pelvis", "chest", "head", "l_shoulder", "r_hip")]
     assert visible[:, :, trunk].all()
@@ -164,10 +165,10 @@ def test_a_camera_hides_legs_and_limbs_but_never_the_trunk() -> None:
 def test_a_perfect_camera_only_turns_the_body() -> None:
     joints, seen = windows()
     model = CameraModel(
-        probability=1.0, depth_scale=(1.0, 1.0), depth_noise=0.0, joint_noise=0.0, jitter=0.0,
+        depth_scale=(1.0, 1.0), depth_noise=0.0, joint_noise=0.0, jitter=0.0,
         lag=0.0, lose_limb=0.0, lose_legs=0.0,
     )  # fmt: skip
-    view, _ = seen_by_camera(joints, seen, model, BODY15, np.random.default_rng(0))
+    view, _ = seen_by_camera(joints, seen, ~NOBODY, model, BODY15, np.random.default_rng(0))
     distance = np.linalg.norm(joints[:, :, 5] - joints[:, :, 8], axis=-1)
     np.testing.assert_allclose(
         np.linalg.norm(view[:, :, 5] - view[:, :, 8], axis=-1), distance, rtol=1e-4

@@ -40,7 +40,7 @@ class TrainConfig:
     sampling: Sampling = field(default_factory=Sampling)
     encoder: TemporalConfig = field(default_factory=TemporalConfig)
     head_dropout: float = 0.4
-    num_steps: int = 2400
+    num_steps: int = 3000
     batch_size: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.05

@@ -28,7 +28,8 @@ class CameraModel:
     """How strongly a random single camera disturbs a window.
 
     Attributes:
-        probability: share of windows that a camera disturbs; the others stay as recorded.
+        probability: share of windows that a camera disturbs (times the set's ``disturb``); the
+            others stay as recorded.
         pitch_degrees: spread of the camera's tilt (the vertical is then wrong by it).
         roll_degrees: spread of the camera's roll.
         depth_scale: range by which depth is squeezed or stretched.
@@ -40,7 +41,7 @@ class CameraModel:
         lose_legs: probability that the legs are out of the picture throughout.
     """
 
-    probability: float = 0.8
+    probability: float = 0.9
     pitch_degrees: float = 12.0
     roll_degrees: float = 4.0
     depth_scale: tuple[float, float] = (0.4, 1.3)
@@ -120,11 +121,24 @@ def _slow(rng: np.random.Generator, num_frames: int, shape: tuple[int, ...]) -> 
 
 
 def seen_by_camera(
-    joints: Batch, seen: Seen, model: CameraModel, layout: SkeletonLayout, rng: np.random.Generator
+    joints: Batch,
+    seen: Seen,
+    disturbed: np.ndarray,
+    model: CameraModel,
+    layout: SkeletonLayout,
+    rng: np.random.Generator,
 ) -> tuple[Batch, Seen]:
-    """The windows as a random single camera and pose estimator would give them."""
+    """The windows as a random single camera and pose estimator would give them.
+
+    Args:
+        joints: the windows.
+        seen: which joints of them were tracked.
+        disturbed: True for windows that are seen by a camera; the others stay as recorded.
+        model: how strongly it disturbs.
+        layout: of all windows.
+        rng: all chance.
+    """
     T, N, V, _ = joints.shape
-    disturbed = np.less(rng.random(N), model.probability)
     yaw = rng.uniform(-np.pi, np.pi, (N,))
     pitch = np.radians(model.pitch_degrees) * rng.standard_normal(N)
     roll = np.radians(model.roll_degrees) * rng.standard_normal(N)

@@ -34,6 +34,7 @@ from c2vl_training.data.labels import (
     WALK_LABELS,
 )
 from c2vl_training.data.pool import Pool
+from c2vl_training.data.sets import SETS
 
 SHORTEST = 8  # frames that a cut window keeps at least
 
@@ -60,9 +61,9 @@ class Sampling:
         camera: what a single camera does to a window.
     """
 
-    balance: float = 0.15
+    balance: float = 0.1
     set_balance: float = 0.5
-    mirror: float = 0.3
+    mirror: float = 0.4
     speed: tuple[float, float] = (0.65, 1.3)
     walking_speed: tuple[float, float] = (0.8, 1.3)
     gesture_speed: tuple[float, float] = (0.55, 1.7)
@@ -70,7 +71,7 @@ class Sampling:
     amplitude: tuple[float, float] = (0.8, 1.4)
     other_limbs: float = 0.3
     cut: float = 0.4
-    repeat: float = 0.4
+    repeat: float = 0.5
     camera: CameraModel = CameraModel()
 
 
@@ -98,6 +99,8 @@ class WindowSampler:
         self.pool, self.sampling, self.seed = pool, sampling, seed
         self.probability = clip_probabilities(pool, sampling.balance, sampling.set_balance)
         names = pool.label_names
+        self.disturb = np.array([SETS[name].disturb for name in pool.set_names])
+        self.disturb *= sampling.camera.probability
         self.told_by_legs = np.isin(names, LEG_LABELS)
         self.told_by_arms = np.isin(names, ARM_LABELS)
         self.gait = np.isin(names, GAIT_LABELS)
@@ -122,7 +125,8 @@ class WindowSampler:
         labels = pool.labels[clips]
         flip = (rng.random(size) < self.sampling.mirror) & (self.mirror_label[labels] >= 0)
         joints, seen = mirrored(joints, seen, flip, layout)
-        joints, seen = seen_by_camera(joints, seen, self.sampling.camera, layout, rng)
+        disturbed = rng.random(size) < self.disturb[pool.sources[clips]]
+        joints, seen = seen_by_camera(joints, seen, disturbed, self.sampling.camera, layout, rng)
         batch = SkeletonSequence(joints=joints, visibility=seen, fps=pool.config.fps, layout=layout)
         return preprocess(batch, pool.config), np.where(flip, self.mirror_label[labels], labels)
 
