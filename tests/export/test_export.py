@@ -15,7 +15,8 @@ from c2vl_serve.recognition.onnx_runtime import OnnxRuntime  # noqa: E402
 from c2vl_serve.recognition.recognizer import ActionRecognizer  # noqa: E402
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, preprocess  # noqa: E402
 from c2vl_training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
-from c2vl_training.model.classifier import Classifier, ClassifierConfig  # noqa: E402
+from c2vl_training.model.classifier import ClassifierConfig  # noqa: E402
+from c2vl_training.model.ensemble import Ensemble  # noqa: E402
 from c2vl_training.model.temporal import TemporalConfig  # noqa: E402
 
 EVERYDAY = Path(__file__).parents[2] / "training" / "checkpoints" / "everyday.safetensors"
@@ -49,7 +50,7 @@ def tiny_checkpoint() -> Checkpoint:
         num_labels=3,
         encoder=TemporalConfig(channels=16, depth=2),
     )
-    model = Classifier(config)
+    model = Ensemble(config, 2)
     with torch.no_grad():  # batch norms that do something
         model.train()(torch.randn(32, 10, preprocessing.num_frames, 15, 1))
     return Checkpoint(

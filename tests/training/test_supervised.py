@@ -38,6 +38,7 @@ TINY = TrainConfig(
     hold_still=True,
     preprocessing=CONFIG,
     encoder=TemporalConfig(channels=32, depth=2, dropout=0.0, drop_path=0.0),
+    num_members=2,
     num_steps=40,
     batch_size=32,
     learning_rate=1e-2,
@@ -119,7 +120,10 @@ def test_whole_recipe_leaves_checkpoint_report_and_pictures(data: Path, tmp_path
             state=tmp_path / "state",
             on_step=lambda stage, progress: stages.update({stage: progress.step}),
         )
-    assert stages == {"validation run": 20, "final run": 40}
+    assert stages == {
+        **{f"validation run {k}/2": 16 for k in (1, 2)},
+        **{f"final run {k}/2": 40 for k in (1, 2)},
+    }
     assert json.loads((tmp_path / "report" / "report.json").read_text()) == result
     for name in ("curves.png", "confusion.png"):
         assert (tmp_path / "report" / name).read_bytes()[:4] == b"\x89PNG"

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from c2vl_serve.errors import BundleError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
-from c2vl_training.model.classifier import Classifier, ClassifierConfig
+from c2vl_training.model.classifier import ClassifierConfig
+from c2vl_training.model.ensemble import Ensemble
 from c2vl_training.model.temporal import TemporalConfig
 
 FORMAT = "c2vl-checkpoint-1"
@@ -18,17 +19,17 @@ FORMAT = "c2vl-checkpoint-1"
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Checkpoint:
-    """A trained classifier with its whole configuration.
+    """Trained classifiers with their whole configuration.
 
     Attributes:
-        model: the classifier, in evaluation mode.
-        model_config: what it was built from.
+        model: the ensemble of classifiers, in evaluation mode.
+        model_config: what each member was built from.
         preprocessing: what its input must go through.
         labels: in logit order.
         card: what the bundle's card will say: sources, accuracy, calibration, licences, training.
     """
 
-    model: Classifier
+    model: Ensemble
     model_config: ClassifierConfig
     preprocessing: PreprocessingConfig
     labels: tuple[str, ...]
@@ -39,6 +40,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write beside and rename."""
     described = {
         "model_config": asdict(checkpoint.model_config),
+        "num_members": len(checkpoint.model.members),
         "preprocessing": checkpoint.preprocessing.to_dict(),
         "labels": list(checkpoint.labels),
         "card": checkpoint.card,
@@ -54,7 +56,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint and rebuild its classifier.
+    """Read a checkpoint and rebuild its model.
 
     Raises:
         BundleError: when the file is missing, of another format, or does not fit its own config.
@@ -73,7 +75,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     described = json.loads(metadata["c2vl"])
     config = described["model_config"]
     model_config = ClassifierConfig(**{**config, "encoder": TemporalConfig(**config["encoder"])})
-    model = Classifier(model_config)
+    model = Ensemble(model_config, described["num_members"])
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -22,7 +22,8 @@ class TrainConfig:
         sampling: how windows are drawn and disturbed.
         encoder: sizes of the network.
         head_dropout: probability of dropping a feature before the last layer.
-        num_steps: optimiser steps.
+        num_members: networks that are trained from different seeds and answer as one.
+        num_steps: optimiser steps of each.
         batch_size: windows a step.
         learning_rate: peak of a one-cycle schedule.
         weight_decay: of AdamW.
@@ -40,7 +41,8 @@ class TrainConfig:
     sampling: Sampling = field(default_factory=Sampling)
     encoder: TemporalConfig = field(default_factory=TemporalConfig)
     head_dropout: float = 0.4
-    num_steps: int = 3000
+    num_members: int = 3
+    num_steps: int = 1400
     batch_size: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.05

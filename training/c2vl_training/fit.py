@@ -8,7 +8,8 @@ Nothing is chosen on a test split: they are only measured, at the very end.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,10 @@ from c2vl_training.evaluate.calibration import (
 )
 from c2vl_training.evaluate.clips import accuracy_per_set, clip_logits, sequences_of
 from c2vl_training.evaluate.figures import draw_confusion, draw_curves
-from c2vl_training.model.classifier import Classifier
+from c2vl_training.model.ensemble import Ensemble, ensemble_of
 from c2vl_training.supervised import History, Progress, classifier_config, train
 
-VALIDATION_STEPS = 0.5  # of the final run's steps
+VALIDATION_STEPS = 0.4  # of the final run's steps
 
 OnStep = Callable[[str, Progress], None]
 
@@ -47,7 +48,7 @@ class Validation:
     temperature: float
     calibration_error: float
     unknown: UnknownThreshold
-    history: History
+    histories: dict[str, History]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,11 +82,8 @@ def fit(
     labelled = pool.where(pool.labels >= 0)
     unknown = unknown_clips(data, pool)
     validation = _validate(config, labelled, unknown, state, on_step)
-    model, history = train(
-        config,
-        labelled.where(~labelled.test),
-        state_file=state / "final.pt",
-        on_step=lambda progress: on_step("final run", progress),
+    model, histories = _train_members(
+        config, labelled.where(~labelled.test), "final run", state, on_step
     )
     test = _test(config, model, labelled.where(labelled.test), unknown, validation)
     result = _report(config, validation, test)
@@ -101,11 +99,28 @@ def fit(
     )
     report.mkdir(parents=True, exist_ok=True)
     (report / "report.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    draw_curves({"validation run": validation.history, "final run": history}, report / "curves.png")
+    draw_curves({**validation.histories, **histories}, report / "curves.png")
     draw_confusion(test.scores, test.labels, pool.label_names, report / "confusion.png")
-    for name in ("validation.pt", "final.pt"):
-        (state / name).unlink(missing_ok=True)
+    for finished in state.glob("*.pt"):
+        finished.unlink()
     return result
+
+
+def _train_members(
+    config: TrainConfig, pool: Pool, stage: str, state: Path, on_step: OnStep
+) -> tuple[Ensemble, dict[str, History]]:
+    """Train each member from a seed of its own; finished ones are kept in ``state``."""
+    members, histories = [], {}
+    for member in range(config.num_members):
+        name = f"{stage} {member + 1}/{config.num_members}"
+        model, histories[name] = train(
+            replace(config, seed=config.seed + member),
+            pool,
+            state_file=state / f"{stage.split()[0]}-{member}.pt",
+            on_step=partial(on_step, name),
+        )
+        members.append(model)
+    return ensemble_of(classifier_config(config, len(pool.label_names)), members), histories
 
 
 def _idle(config: TrainConfig, pool: Pool) -> int | None:
@@ -120,12 +135,8 @@ def _validate(
     on_step: OnStep,
 ) -> Validation:
     shorter = config.shortened(VALIDATION_STEPS)
-    model, history = train(
-        shorter,
-        labelled.where(~labelled.test & ~labelled.validation),
-        state_file=state / "validation.pt",
-        on_step=lambda progress: on_step("validation run", progress),
-    )
+    training = labelled.where(~labelled.test & ~labelled.validation)
+    model, histories = _train_members(shorter, training, "validation run", state, on_step)
     held_back, idle = labelled.where(labelled.validation), _idle(config, labelled)
     clips = clip_logits(model, sequences_of(held_back), config.preprocessing)
     temperature = fit_temperature(clips, held_back.labels, idle)
@@ -137,12 +148,12 @@ def _validate(
         calibration_error=expected_calibration_error(scores, held_back.labels),
         # Every second unknown clip chooses the threshold; the others judge it (see _test).
         unknown=choose_threshold(scores.max(axis=1), unknown_scores[::2]),
-        history=history,
+        histories=histories,
     )
 
 
 def _best(
-    model: Classifier,
+    model: Ensemble,
     sequences: list[SkeletonSequence],
     config: TrainConfig,
     temperature: float,
@@ -154,7 +165,7 @@ def _best(
 
 def _test(
     config: TrainConfig,
-    model: Classifier,
+    model: Ensemble,
     pool: Pool,
     unknown: list[SkeletonSequence],
     validation: Validation,
@@ -212,6 +223,7 @@ def _card(config: TrainConfig, pool: Pool, validation: Validation, test: Test) -
         "training": {
             "recipe": config.name,
             "seed": config.seed,
+            "members": config.num_members,
             "steps": config.num_steps,
             "batch_size": config.batch_size,
             "pose_source": "Kinect v1 and optical motion capture, disturbed as one camera would",

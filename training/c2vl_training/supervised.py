@@ -92,7 +92,7 @@ def train(
         progress = run.advance(torch.from_numpy(windows), torch.from_numpy(labels))
         if on_step is not None:
             on_step(progress)
-        if state_file is not None and run.step % SAVE_EVERY == 0:
+        if state_file is not None and (run.step % SAVE_EVERY == 0 or run.step == config.num_steps):
             _write(run.state(), state_file)
     return run.average.eval(), run.history
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float64
+from torch import nn
 
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_serve.skeleton.sampling import Windows, cut_windows, probabilities, summed_up
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 from c2vl_training.data.pool import Pool
-from c2vl_training.model.classifier import Classifier
 
 BATCH = 1024  # windows a forward pass
 
@@ -39,7 +39,7 @@ class ClipLogits:
 
 @torch.no_grad()
 def clip_logits(
-    model: Classifier, sequences: list[SkeletonSequence], config: PreprocessingConfig
+    model: nn.Module, sequences: list[SkeletonSequence], config: PreprocessingConfig
 ) -> ClipLogits:
     """Logits for all windows of one-person sequences that are at the model's rate."""
     windows = tuple(cut_windows(sequence, config) for sequence in sequences)

@@ -1,0 +1,34 @@
+"""Ensemble: several classifiers of one shape, trained from different seeds, that answer as one.
+
+Members agree on what the data taught them and disagree on what it did not; the mean keeps the
+first (Lakshminarayanan et al., NeurIPS 2017).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from c2vl_training.model.classifier import Classifier, ClassifierConfig
+
+
+class Ensemble(nn.Module):
+    """Skeleton windows to the mean of the members' logits, and all their representations."""
+
+    def __init__(self, config: ClassifierConfig, num_members: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(Classifier(config) for _ in range(num_members))
+
+    def forward(
+        self, x: Float[Tensor, "N C T V M"]
+    ) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N D"]]:
+        """Logits over the labels, and the members' representations side by side."""
+        logits, representations = zip(*(member(x) for member in self.members), strict=True)
+        return torch.stack(logits).mean(dim=0), torch.cat(representations, dim=1)
+
+
+def ensemble_of(config: ClassifierConfig, members: list[Classifier]) -> Ensemble:
+    """Trained classifiers as one model, in evaluation mode."""
+    ensemble = Ensemble(config, len(members))
+    for place, member in zip(ensemble.members, members, strict=True):
+        place.load_state_dict(member.state_dict())
+    return ensemble.eval()
