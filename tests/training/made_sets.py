@@ -15,7 +15,7 @@ CLASSES = {
     "right hand wave": ("r_wrist", 1, 0.3),
     "jogging in place": ("l_knee", 2, -0.3),
     "two hand push": ("l_wrist", 2, -0.4),
-    "squat (two arms stretch out)": ("hip_center", 1, -0.4),
+    "squat (two arms stretch out)": ("head", 2, -0.2),
 }
 UTD_LABELS = {
     "utd_mhad": {
@@ -41,7 +41,7 @@ def write_made_utd(folder: Path, *, packed: bool = False) -> None:
         for label, (joint, axis, reach) in enumerate(CLASSES.values()):
             clip = waving(num_frames=48).joints[:, 0].copy()
             clip[:] = clip[0]
-            swing = np.sin(np.linspace(0, np.pi * (3 + subject % 3), 48))
+            swing = np.sin(np.linspace(0, 4 * np.pi, 48))
             clip[:, KINECT20.index(joint), axis] += (reach * (1 + 0.05 * subject) * swing).astype(
                 np.float32
             )

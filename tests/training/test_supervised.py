@@ -12,6 +12,8 @@ from c2vl_serve.skeleton.preprocessing import PreprocessingConfig  # noqa: E402
 from c2vl_training import supervised  # noqa: E402
 from c2vl_training.checkpoint import read_checkpoint  # noqa: E402
 from c2vl_training.config import TrainConfig  # noqa: E402
+from c2vl_training.data.augment import CameraModel  # noqa: E402
+from c2vl_training.data.batches import Sampling  # noqa: E402
 from c2vl_training.data.pool import Pool, load_pool  # noqa: E402
 from c2vl_training.evaluate.calibration import (  # noqa: E402
     choose_threshold,
@@ -39,7 +41,18 @@ TINY = TrainConfig(
     preprocessing=CONFIG,
     encoder=TemporalConfig(channels=32, depth=2, dropout=0.0, drop_path=0.0),
     num_members=2,
-    num_steps=40,
+    sampling=Sampling(
+        camera=CameraModel(probability=0.0),
+        mirror=0.0,
+        speed=(1.0, 1.0),
+        gesture_speed=(1.0, 1.0),
+        exercise_speed=(1.0, 1.0),
+        amplitude=(1.0, 1.0),
+        cut=0.0,
+        repeat=0.0,
+        other_limbs=0.0,
+    ),
+    num_steps=80,
     batch_size=32,
     learning_rate=1e-2,
 )
@@ -59,8 +72,9 @@ def pool(data: Path) -> Pool:
 
 def test_training_lowers_the_loss_and_beats_chance(pool: Pool) -> None:
     model, history = supervised.train(TINY, pool.where(~pool.test))
-    assert history.loss[-1] < history.loss[0] - 0.3
+    assert history.loss[-1] < history.loss[0] - 0.1
     test = pool.where(pool.test)
+    assert history.accuracy[-1] > history.accuracy[0]
     clips = clip_logits(model, sequences_of(test), CONFIG)
     accuracy = accuracy_per_set(clips.scores(1.0, None), test)
     assert accuracy["utd_mhad"]["top1"] > 2 * 100 / len(pool.label_names)
@@ -121,10 +135,11 @@ def test_whole_recipe_leaves_checkpoint_report_and_pictures(data: Path, tmp_path
             on_step=lambda stage, progress: stages.update({stage: progress.step}),
         )
     assert stages == {
-        **{f"validation run {k}/2": 16 for k in (1, 2)},
-        **{f"final run {k}/2": 40 for k in (1, 2)},
+        **{f"validation run {k}/2": 32 for k in (1, 2)},
+        **{f"final run {k}/2": 80 for k in (1, 2)},
     }
-    assert json.loads((tmp_path / "report" / "report.json").read_text()) == result
+    written = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert written == json.loads(json.dumps(result))
     for name in ("curves.png", "confusion.png"):
         assert (tmp_path / "report" / name).read_bytes()[:4] == b"\x89PNG"
     assert not list((tmp_path / "state").iterdir())

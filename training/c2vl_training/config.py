@@ -26,6 +26,8 @@ class TrainConfig:
         num_steps: optimiser steps of each.
         batch_size: windows a step.
         learning_rate: peak of a one-cycle schedule.
+        schedule_share: how much of that schedule is run. The averaged weights need no cooling
+            down, and a network that was cooled down is surer of the training sets' own look.
         weight_decay: of AdamW.
         label_smoothing: share of the target spread over all labels.
         ema: decay of the averaged weights that are kept.
@@ -41,10 +43,11 @@ class TrainConfig:
     sampling: Sampling = field(default_factory=Sampling)
     encoder: TemporalConfig = field(default_factory=TemporalConfig)
     head_dropout: float = 0.4
-    num_members: int = 3
-    num_steps: int = 1400
+    num_members: int = 1
+    num_steps: int = 1600
     batch_size: int = 256
     learning_rate: float = 2e-3
+    schedule_share: float = 8 / 15
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     ema: float = 0.998

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 SAVE_EVERY = 100  # steps
 HISTORY_EVERY = 10  # steps
 MAX_GRADIENT_NORM = 5.0
-WARMUP = 0.1  # share of the steps in which the learning rate rises
+WARMUP = 0.1  # share of the schedule in which the learning rate rises
 
 
 @dataclass(slots=True)
@@ -107,7 +107,10 @@ class _Run:
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, config.learning_rate, total_steps=config.num_steps, pct_start=WARMUP
+            self.optimiser,
+            config.learning_rate,
+            total_steps=max(10, round(config.num_steps / config.schedule_share)),
+            pct_start=WARMUP,
         )
         self.history = History()
         self.recent: list[tuple[float, float]] = []

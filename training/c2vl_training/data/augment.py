@@ -41,7 +41,7 @@ class CameraModel:
         lose_legs: probability that the legs are out of the picture throughout.
     """
 
-    probability: float = 0.85
+    probability: float = 0.9
     pitch_degrees: float = 12.0
     roll_degrees: float = 4.0
     depth_scale: tuple[float, float] = (0.4, 1.3)

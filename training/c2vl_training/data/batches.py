@@ -36,7 +36,6 @@ from c2vl_training.data.labels import (
 from c2vl_training.data.pool import Pool
 from c2vl_training.data.sets import SETS
 
-SOURCES_COUNT = 0.7  # exponent on the number of sets that share a label: each wants its part
 SHORTEST = 8  # frames that a cut window keeps at least
 
 
@@ -68,9 +67,9 @@ class Sampling:
     speed: tuple[float, float] = (0.65, 1.3)
     walking_speed: tuple[float, float] = (0.8, 1.3)
     gesture_speed: tuple[float, float] = (0.55, 1.7)
-    exercise_speed: tuple[float, float] = (0.3, 1.3)
+    exercise_speed: tuple[float, float] = (0.4, 1.3)
     amplitude: tuple[float, float] = (0.8, 1.4)
-    other_limbs: float = 0.4
+    other_limbs: float = 0.3
     cut: float = 0.4
     repeat: float = 0.5
     camera: CameraModel = CameraModel()
@@ -82,7 +81,7 @@ def clip_probabilities(pool: Pool, balance: float, set_balance: float) -> np.nda
     for label in np.unique(pool.labels):
         of_label = pool.labels == label
         sources = np.unique(pool.sources[of_label])
-        weight = float(of_label.sum()) ** balance * len(sources) ** SOURCES_COUNT
+        weight = float(of_label.sum()) ** balance
         counts = np.array([(of_label & (pool.sources == s)).sum() for s in sources], float)
         shares = counts**set_balance / (counts**set_balance).sum()
         for source, count, share in zip(sources, counts, shares, strict=True):

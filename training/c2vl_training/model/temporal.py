@@ -24,8 +24,8 @@ class TemporalConfig:
         drop_path: probability of skipping the deepest block, rising linearly from 0.
     """
 
-    channels: int = 192
-    depth: int = 4
+    channels: int = 256
+    depth: int = 5
     kernel: int = 7
     dropout: float = 0.1
     drop_path: float = 0.1
