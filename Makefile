@@ -48,7 +48,7 @@ check: $(DEVELOPING)
 	$(BIN)/lint-imports
 
 test: setup
-	$(BIN)/python -m pytest -q --data $(DATA)
+	$(BIN)/python -m pytest -q --data=$(DATA)
 
 serve: pose-model
 	$(BIN)/c2vl-serve run --port $(PORT)
