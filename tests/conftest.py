@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def data_dir(request: pytest.FixtureRequest) -> Path:
     """The real data; tests that need it skip where it is absent."""
-    path = Path(request.config.getoption("--data"))
+    path = Path(request.config.getoption("--data")).resolve()
     if not path.is_dir():
         pytest.skip(f"the real data is not here: {path} (give --data)")
     return path
