@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from c2vl_serve.errors import SequenceError
-from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import LAYOUTS
-from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, facing_front, resample
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, facing_front
+from c2vl_serve.skeleton.sampling import at_model_rate
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 from c2vl_training.data.labels import (
     NOT_STANDING_AT_FIRST,
@@ -204,4 +204,4 @@ def _converted(clip: np.ndarray, name: str, config: PreprocessingConfig) -> Skel
         fps=SETS[name].fps,
         layout=SETS[name].layout,
     )
-    return facing_front(resample(convert(sequence, LAYOUTS[config.layout])[0], config.fps))
+    return facing_front(at_model_rate(sequence, config))

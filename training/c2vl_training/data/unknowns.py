@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from c2vl_serve.skeleton.convert import convert
-from c2vl_serve.skeleton.layout import LAYOUTS, MEDIAPIPE33
-from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, resample
+from c2vl_serve.skeleton.layout import MEDIAPIPE33
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_serve.skeleton.sampling import at_model_rate
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 from c2vl_training.data.labels import UNKNOWN_CLASSES
 from c2vl_training.data.packed import read_packed
@@ -43,17 +43,14 @@ def _webcam_gestures(data: Path, config: PreprocessingConfig) -> list[SkeletonSe
     wanted = np.isin(packed.class_names, WEBCAM_CLASSES)[packed.labels]
     stretch = np.array([WEBCAM_ASPECT, 1, WEBCAM_ASPECT], np.float32)
     return [
-        resample(
-            convert(
-                SkeletonSequence(
-                    joints=clip[:, None, :, :3] * stretch,
-                    visibility=np.clip(clip[:, None, :, 3], 0, 1),
-                    fps=WEBCAM_FPS,
-                    layout=MEDIAPIPE33,
-                ),
-                LAYOUTS[config.layout],
-            )[0],
-            config.fps,
+        at_model_rate(
+            SkeletonSequence(
+                joints=clip[:, None, :, :3] * stretch,
+                visibility=np.clip(clip[:, None, :, 3], 0, 1),
+                fps=WEBCAM_FPS,
+                layout=MEDIAPIPE33,
+            ),
+            config,
         )
         for clip, use in zip(packed.clips, wanted, strict=True)
         if use
