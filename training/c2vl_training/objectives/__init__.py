@@ -1,0 +1,1 @@
+"""Objectives: what representation learning pulls together, one file an idea, with its equations."""
