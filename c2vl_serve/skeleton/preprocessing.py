@@ -39,6 +39,7 @@ BONE_LENGTHS: dict[str, float] = {
     **dict.fromkeys(("l_ankle", "r_ankle"), 0.38),
 }
 TORSO = BONE_LENGTHS["chest"]  # metres
+MAX_TRAVEL = 0.3  # metres a frame at the model's rate; more is a jump of the tracker
 MIN_BONE = 1e-4  # metres; shorter has no direction
 
 
@@ -57,17 +58,20 @@ class PreprocessingConfig:
         min_visibility: joints seen less than this are masked.
         max_gap_seconds: shorter losses of a joint are bridged by interpolation.
         mask_channel: append a channel that is 1 where a joint was seen.
+        travel: let the root's motion be the body's own through the room, in torso lengths of
+            :data:`TORSO`; sources that pin the root, as single-camera landmarks do, show none.
     """
 
     layout: str = "body15"
     fps: float = 15.0
-    num_frames: int = 40
+    num_frames: int = 64
     streams: tuple[Stream, ...] = ("joint", "bone", "motion")
     align: Literal["front", "none"] = "front"
     bone_lengths: Literal["average", "scale"] = "average"
     min_visibility: float = 0.3
     max_gap_seconds: float = 0.4
     mask_channel: bool = True
+    travel: bool = True
 
     @property
     def num_channels(self) -> int:
@@ -152,14 +156,16 @@ def preprocess(sequence: SkeletonSequence, config: PreprocessingConfig) -> Model
     seen = window.visibility >= max(config.min_visibility, np.finfo(np.float32).tiny)
     joints, seen = bridge_gaps(window.joints, seen, round(config.max_gap_seconds * config.fps))
     joints, usable = _place_trunk(joints, seen, layout)
-    joints = joints - joints[:, :, [layout.root]]
     if config.align == "front":
         joints = _face_front(joints, usable, layout)
+    path = joints[:, :, layout.root]
+    joints = joints - path[:, :, None]
+    travel = _travel(path, joints, usable, layout) if config.travel else np.zeros_like(path)
     if config.bone_lengths == "average":
         joints, usable = _with_average_bones(joints, usable, layout)
     else:
         joints = _scaled(joints, usable, layout)
-    return _assemble(joints, seen & usable, layout, config)
+    return _assemble(joints, travel, seen & usable, layout, config)
 
 
 def bridge_gaps(joints: Joints, seen: JointMask, max_gap: int) -> tuple[Joints, JointMask]:
@@ -248,26 +254,48 @@ def _with_average_bones(
 
 def _scaled(joints: Joints, usable: JointMask, layout: SkeletonLayout) -> Joints:
     """Scale each person so that the torso's median length over the window is :data:`TORSO`."""
+    return joints * _torso_scale(joints, usable, layout)[:, None, None]
+
+
+def _torso_scale(
+    joints: Joints, usable: JointMask, layout: SkeletonLayout
+) -> Float32[np.ndarray, " M"]:
+    """What makes each person's median torso of the window :data:`TORSO` long; root at zero."""
     chest = layout.index("chest")
     torso = np.linalg.norm(joints[:, :, chest], axis=-1)
     known = np.where(usable[:, :, chest] & usable[:, :, layout.root], torso, np.nan)
     scale = np.ones(joints.shape[1], np.float32)
     found = np.isfinite(known).any(axis=0)
     scale[found] = TORSO / np.maximum(np.nanmedian(known[:, found], axis=0), MIN_BONE)
-    return joints * scale[None, :, None, None]
+    return scale
+
+
+def _travel(
+    path: Float32[np.ndarray, "T M 3"], joints: Joints, usable: JointMask, layout: SkeletonLayout
+) -> Float32[np.ndarray, "T M 3"]:
+    """How far each root moved since the frame before, for a body of average size."""
+    step = np.diff(path, axis=0, prepend=path[:1])
+    step = step * _torso_scale(joints, usable, layout)[:, None]
+    return np.clip(step, -MAX_TRAVEL, MAX_TRAVEL).astype(np.float32)
 
 
 def _assemble(
-    joints: Joints, seen: JointMask, layout: SkeletonLayout, config: PreprocessingConfig
+    joints: Joints,
+    travel: Float32[np.ndarray, "T M 3"],
+    seen: JointMask,
+    layout: SkeletonLayout,
+    config: PreprocessingConfig,
 ) -> Float32[np.ndarray, "N D P V 1"]:
     """Streams with zeros where a joint they need is masked, padded to P frames, in model order."""
     parents = np.array(layout.parents)
     bone_seen = seen & np.where(parents >= 0, seen[:, :, parents], True)
+    moved = motion(joints)
+    moved[:, :, layout.root] = travel
     motion_seen = seen & np.concatenate([seen[:1], seen[:-1]])
     streams = {
         "joint": (joints, seen),
         "bone": (bones(joints, layout), bone_seen),
-        "motion": (motion(joints), motion_seen),
+        "motion": (moved, motion_seen),
     }
     channels = [streams[name][0] * streams[name][1][..., None] for name in config.streams]
     if config.mask_channel:

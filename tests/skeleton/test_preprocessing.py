@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2vl_serve.errors import BundleError, SequenceError
+from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import BODY15, COCO17, KINECT20
 from c2vl_serve.skeleton.preprocessing import (
     BONE_LENGTHS,
+    MAX_TRAVEL,
     PreprocessingConfig,
     bridge_gaps,
     preprocess,
@@ -155,6 +157,41 @@ def test_resampling_never_mixes_in_a_missing_joint() -> None:
     joints[1] = 1e6
     resampled = resample(replace(sequence, joints=joints, visibility=visibility), 45.0)
     assert np.abs(resampled.joints[resampled.visibility > 0]).max() < 10
+
+
+def test_travel_is_the_roots_motion_for_a_body_of_average_size() -> None:
+    sequence = waving()
+    forward = np.zeros_like(sequence.joints)
+    forward[..., 2] = np.arange(sequence.num_frames)[:, None, None] * 0.01
+    walking = replace(sequence, joints=sequence.joints + forward)
+    body = convert(sequence, BODY15)[0].joints[0, 0]
+    torso = np.linalg.norm(body[BODY15.index("chest")] - body[BODY15.root])
+    motion = preprocess(walking, CONFIG)[0, 6:9, 1 : sequence.num_frames // 2, BODY15.root, 0]
+    # Towards +z is backwards for somebody who faces the camera; 30 fps become 15.
+    backwards = -2 * 0.01 * BONE_LENGTHS["chest"] / torso
+    np.testing.assert_allclose(motion[2], backwards, rtol=1e-3)
+    np.testing.assert_allclose(motion[:2], 0, atol=1e-6)
+    other = np.delete(np.arange(10), [6, 7, 8])
+    np.testing.assert_allclose(
+        preprocess(walking, CONFIG)[:, other], preprocess(sequence, CONFIG)[:, other], **LIMIT
+    )
+
+
+def test_without_travel_a_walk_is_one_on_the_spot() -> None:
+    config, sequence = replace(CONFIG, travel=False), waving()
+    drift = np.linspace(0, 2, sequence.num_frames, dtype=np.float32)[:, None, None, None]
+    np.testing.assert_allclose(
+        preprocess(replace(sequence, joints=sequence.joints + drift), config),
+        preprocess(sequence, config),
+        **LIMIT,
+    )
+
+
+def test_a_jump_of_the_tracker_is_no_travel() -> None:
+    joints = waving().joints.copy()
+    joints[10:] += 3
+    motion = preprocess(replace(waving(), joints=joints), CONFIG)[0, 6:9, :, BODY15.root, 0]
+    assert np.abs(motion).max() <= MAX_TRAVEL
 
 
 def test_a_short_window_is_padded_with_zeros() -> None:

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig  # noqa: E402
 from c2vl_training import supervised  # noqa: E402
 from c2vl_training.checkpoint import read_checkpoint  # noqa: E402
-from c2vl_training.config import TrainConfig  # noqa: E402
+from c2vl_training.config import Member, TrainConfig  # noqa: E402
 from c2vl_training.data.augment import CameraModel  # noqa: E402
 from c2vl_training.data.batches import Sampling  # noqa: E402
 from c2vl_training.data.pool import Pool, load_pool  # noqa: E402
@@ -28,6 +28,7 @@ from c2vl_training.evaluate.clips import (  # noqa: E402
 )
 from c2vl_training.fit import fit  # noqa: E402
 from c2vl_training.model.classifier import Classifier, ClassifierConfig  # noqa: E402
+from c2vl_training.model.graph import GraphConfig  # noqa: E402
 from c2vl_training.model.temporal import TemporalConfig  # noqa: E402
 from c2vl_training.recipes import RECIPES  # noqa: E402
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd  # noqa: E402
@@ -39,8 +40,19 @@ TINY = TrainConfig(
     labels=UTD_LABELS,
     hold_still=True,
     preprocessing=CONFIG,
-    encoder=TemporalConfig(channels=32, depth=2, dropout=0.0, drop_path=0.0),
-    num_members=2,
+    members=(
+        Member(
+            encoder=TemporalConfig(channels=32, depth=2, dropout=0.0, drop_path=0.0),
+            num_steps=80,
+            batch_size=32,
+            learning_rate=1e-2,
+        ),
+        Member(
+            encoder=GraphConfig(channels=8, blocks_per_stage=1, stem_stride=2, dropout=0.0),
+            num_steps=20,
+            batch_size=16,
+        ),
+    ),
     sampling=Sampling(
         camera=CameraModel(probability=0.0),
         mirror=0.0,
@@ -52,10 +64,8 @@ TINY = TrainConfig(
         repeat=0.0,
         other_limbs=0.0,
     ),
-    num_steps=80,
-    batch_size=32,
-    learning_rate=1e-2,
 )
+FIRST = TINY.members[0]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +81,7 @@ def pool(data: Path) -> Pool:
 
 
 def test_training_lowers_the_loss_and_beats_chance(pool: Pool) -> None:
-    model, history = supervised.train(TINY, pool.where(~pool.test))
+    model, history = supervised.train(TINY, FIRST, pool.where(~pool.test))
     assert history.loss[-1] < history.loss[0] - 0.1
     test = pool.where(pool.test)
     assert history.accuracy[-1] > history.accuracy[0]
@@ -85,7 +95,7 @@ def test_a_killed_run_goes_on_to_the_same_result(
 ) -> None:
     monkeypatch.setattr(supervised, "SAVE_EVERY", 10)
     train_pool, state = pool.where(~pool.test), tmp_path / "state.pt"
-    whole, whole_history = supervised.train(TINY, train_pool)
+    whole, whole_history = supervised.train(TINY, FIRST, train_pool)
 
     class Killed(Exception):
         pass
@@ -95,10 +105,10 @@ def test_a_killed_run_goes_on_to_the_same_result(
             raise Killed
 
     with pytest.raises(Killed):
-        supervised.train(TINY, train_pool, state_file=state, on_step=kill)
+        supervised.train(TINY, FIRST, train_pool, state_file=state, on_step=kill)
     steps = []
     resumed, history = supervised.train(
-        TINY, train_pool, state_file=state, on_step=lambda p: steps.append(p.step)
+        TINY, FIRST, train_pool, state_file=state, on_step=lambda p: steps.append(p.step)
     )
     assert steps[0] == 21
     assert history.loss == whole_history.loss
@@ -135,8 +145,10 @@ def test_whole_recipe_leaves_checkpoint_report_and_pictures(data: Path, tmp_path
             on_step=lambda stage, progress: stages.update({stage: progress.step}),
         )
     assert stages == {
-        **{f"validation run {k}/2": 32 for k in (1, 2)},
-        **{f"final run {k}/2": 80 for k in (1, 2)},
+        "validation run 1/2": 32,
+        "validation run 2/2": 8,
+        "final run 1/2": 80,
+        "final run 2/2": 20,
     }
     written = json.loads((tmp_path / "report" / "report.json").read_text())
     assert written == json.loads(json.dumps(result))
@@ -158,7 +170,7 @@ def test_calibration_error_by_hand() -> None:
 
 def test_temperature_softens_what_is_too_sure(pool: Pool) -> None:
     """Logits ten times too large are divided by more than those that are right."""
-    model, _ = supervised.train(TINY, pool.where(~pool.test))
+    model, _ = supervised.train(TINY, FIRST, pool.where(~pool.test))
     clips = clip_logits(model, sequences_of(pool), CONFIG)
     louder = type(clips)(clips.windows, tuple(10 * logits for logits in clips.logits))
     assert fit_temperature(louder, pool.labels, None) > fit_temperature(clips, pool.labels, None)

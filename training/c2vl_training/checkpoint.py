@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from c2vl_serve.errors import BundleError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.model.classifier import ClassifierConfig
+from c2vl_training.model.encoders import encoder_config
 from c2vl_training.model.ensemble import Ensemble
-from c2vl_training.model.temporal import TemporalConfig
 
-FORMAT = "c2vl-checkpoint-1"
+FORMAT = "c2vl-checkpoint-2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -23,14 +23,14 @@ class Checkpoint:
 
     Attributes:
         model: the ensemble of classifiers, in evaluation mode.
-        model_config: what each member was built from.
+        model_configs: what each member was built from.
         preprocessing: what its input must go through.
         labels: in logit order.
         card: what the bundle's card will say: sources, accuracy, calibration, licences, training.
     """
 
     model: Ensemble
-    model_config: ClassifierConfig
+    model_configs: tuple[ClassifierConfig, ...]
     preprocessing: PreprocessingConfig
     labels: tuple[str, ...]
     card: dict[str, Any]
@@ -39,8 +39,7 @@ class Checkpoint:
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write beside and rename."""
     described = {
-        "model_config": asdict(checkpoint.model_config),
-        "num_members": len(checkpoint.model.members),
+        "model_configs": [asdict(config) for config in checkpoint.model_configs],
         "preprocessing": checkpoint.preprocessing.to_dict(),
         "labels": list(checkpoint.labels),
         "card": checkpoint.card,
@@ -73,16 +72,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "write it with c2vl-train"
         )
     described = json.loads(metadata["c2vl"])
-    config = described["model_config"]
-    model_config = ClassifierConfig(**{**config, "encoder": TemporalConfig(**config["encoder"])})
-    model = Ensemble(model_config, described["num_members"])
+    model_configs = tuple(
+        ClassifierConfig(**{**config, "encoder": encoder_config(config["encoder"])})
+        for config in described["model_configs"]
+    )
+    model = Ensemble(model_configs)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise BundleError(f"checkpoint {path} does not fit its own config: {error}") from error
     return Checkpoint(
         model=model.eval(),
-        model_config=model_config,
+        model_configs=model_configs,
         preprocessing=PreprocessingConfig.from_dict(described["preprocessing"]),
         labels=tuple(described["labels"]),
         card=described["card"],

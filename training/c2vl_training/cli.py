@@ -33,7 +33,7 @@ def supervised(
     data: Annotated[Path, typer.Option(help="Folder of the skeleton sets.")],
     checkpoint: Annotated[Path | None, typer.Option(help="Where the .safetensors goes.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for report and pictures.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps of the final run.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the first network.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all chance.")] = None,
 ) -> None:
     """Train RECIPE from scratch, calibrate it, and measure it on the test splits.
@@ -48,11 +48,9 @@ def supervised(
     if recipe not in RECIPES:
         raise C2VLError(f"unknown recipe {recipe!r}; known are {', '.join(RECIPES)}")
     config = RECIPES[recipe]()
-    config = replace(
-        config,
-        num_steps=config.num_steps if steps is None else steps,
-        seed=config.seed if seed is None else seed,
-    )
+    if steps is not None:
+        config = config.shortened(steps / config.members[0].num_steps)
+    config = replace(config, seed=config.seed if seed is None else seed)
     folder = Path("runs") / f"{recipe}-seed{config.seed}"
     with _progress() as progress:
         tasks: dict[str, TaskID] = {}

@@ -5,7 +5,25 @@ from typing import Any
 
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.data.batches import Sampling
+from c2vl_training.model.encoders import EncoderConfig
 from c2vl_training.model.temporal import TemporalConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One network of those that answer as one.
+
+    Attributes:
+        encoder: sizes of the network.
+        num_steps: optimiser steps.
+        batch_size: windows a step.
+        learning_rate: peak of a one-cycle schedule.
+    """
+
+    encoder: EncoderConfig = field(default_factory=TemporalConfig)
+    num_steps: int = 1600
+    batch_size: int = 256
+    learning_rate: float = 2e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,12 +38,8 @@ class TrainConfig:
         hold_still: add the label for standing still, from held first frames.
         preprocessing: the one that serving will use.
         sampling: how windows are drawn and disturbed.
-        encoder: sizes of the network.
+        members: networks that are trained from different seeds and answer as one.
         head_dropout: probability of dropping a feature before the last layer.
-        num_members: networks that are trained from different seeds and answer as one.
-        num_steps: optimiser steps of each.
-        batch_size: windows a step.
-        learning_rate: peak of a one-cycle schedule.
         schedule_share: how much of that schedule is run. The averaged weights need no cooling
             down, and a network that was cooled down is surer of the training sets' own look.
         weight_decay: of AdamW.
@@ -41,13 +55,9 @@ class TrainConfig:
     hold_still: bool = True
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     sampling: Sampling = field(default_factory=Sampling)
-    encoder: TemporalConfig = field(default_factory=TemporalConfig)
+    members: tuple[Member, ...] = (Member(),)
     head_dropout: float = 0.4
-    num_members: int = 1
-    num_steps: int = 1600
-    batch_size: int = 256
-    learning_rate: float = 2e-3
-    schedule_share: float = 8 / 15
+    schedule_share: float = 0.75
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     ema: float = 0.998
@@ -55,7 +65,11 @@ class TrainConfig:
 
     def shortened(self, share: float) -> "TrainConfig":
         """The same run with a share of its steps."""
-        return replace(self, num_steps=max(1, round(self.num_steps * share)))
+        members = tuple(
+            replace(member, num_steps=max(1, round(member.num_steps * share)))
+            for member in self.members
+        )
+        return replace(self, members=members)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, whole."""

@@ -32,6 +32,7 @@ from c2vl_training.evaluate.calibration import (
 )
 from c2vl_training.evaluate.clips import accuracy_per_set, clip_logits, sequences_of
 from c2vl_training.evaluate.figures import draw_confusion, draw_curves
+from c2vl_training.model.classifier import ClassifierConfig
 from c2vl_training.model.ensemble import Ensemble, ensemble_of
 from c2vl_training.supervised import History, Progress, classifier_config, train
 
@@ -91,7 +92,7 @@ def fit(
         checkpoint,
         Checkpoint(
             model=model,
-            model_config=classifier_config(config, len(pool.label_names)),
+            model_configs=_networks(config, pool),
             preprocessing=config.preprocessing,
             labels=pool.label_names,
             card=_card(config, pool, validation, test),
@@ -111,16 +112,22 @@ def _train_members(
 ) -> tuple[Ensemble, dict[str, History]]:
     """Train each member from a seed of its own; finished ones are kept in ``state``."""
     members, histories = [], {}
-    for member in range(config.num_members):
-        name = f"{stage} {member + 1}/{config.num_members}"
+    for index, member in enumerate(config.members):
+        name = f"{stage} {index + 1}/{len(config.members)}"
         model, histories[name] = train(
-            replace(config, seed=config.seed + member),
+            replace(config, seed=config.seed + index),
+            member,
             pool,
-            state_file=state / f"{stage.split()[0]}-{member}.pt",
+            state_file=state / f"{stage.split()[0]}-{index}.pt",
             on_step=partial(on_step, name),
         )
         members.append(model)
-    return ensemble_of(classifier_config(config, len(pool.label_names)), members), histories
+    return ensemble_of(_networks(config, pool), members), histories
+
+
+def _networks(config: TrainConfig, pool: Pool) -> tuple[ClassifierConfig, ...]:
+    labels = len(pool.label_names)
+    return tuple(classifier_config(config, member, labels) for member in config.members)
 
 
 def _idle(config: TrainConfig, pool: Pool) -> int | None:
@@ -223,9 +230,7 @@ def _card(config: TrainConfig, pool: Pool, validation: Validation, test: Test) -
         "training": {
             "recipe": config.name,
             "seed": config.seed,
-            "members": config.num_members,
-            "steps": config.num_steps,
-            "batch_size": config.batch_size,
+            "members": [asdict(member) for member in config.members],
             "pose_source": "Kinect v1 and optical motion capture, disturbed as one camera would",
             "units": "metres; preprocessing removes place, size and frame rate",
             "sets": list(config.labels),

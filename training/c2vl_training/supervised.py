@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from c2vl_training.config import TrainConfig
+from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.batches import WindowSampler
 from c2vl_training.data.labels import MIRRORED_LABELS
 from c2vl_training.data.pool import Pool
 from c2vl_training.model.classifier import Classifier, ClassifierConfig
+from c2vl_training.state import write_state
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +49,20 @@ class Progress:
     accuracy: float
 
 
-def classifier_config(config: TrainConfig, num_labels: int) -> ClassifierConfig:
-    """The network that a training configuration asks for."""
+def classifier_config(config: TrainConfig, member: Member, num_labels: int) -> ClassifierConfig:
+    """The network that a member of a training configuration is."""
     return ClassifierConfig(
         num_channels=config.preprocessing.num_channels,
         num_joints=config.preprocessing.num_joints,
         num_labels=num_labels,
-        encoder=config.encoder,
+        encoder=member.encoder,
         dropout=config.head_dropout,
     )
 
 
 def train(
     config: TrainConfig,
+    member: Member,
     pool: Pool,
     *,
     state_file: Path | None = None,
@@ -70,6 +72,7 @@ def train(
 
     Args:
         config: the whole run.
+        member: which of its networks.
         pool: labelled clips only.
         state_file: where the unfinished run is kept; an existing one is continued.
         on_step: called after each step.
@@ -78,38 +81,41 @@ def train(
         The averaged weights in evaluation mode, and the history.
     """
     torch.manual_seed(config.seed)
-    model = Classifier(classifier_config(config, len(pool.label_names)))
+    model = Classifier(classifier_config(config, member, len(pool.label_names)))
     # Twice as fast on CPU; torch's stubs lack this overload.
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(config, model)
+    sampler = WindowSampler(pool, config.sampling, MIRRORED_LABELS, config.seed)
+    run = _Run(config, member, model, torch.from_numpy(sampler.log_prior()))
     if state_file is not None and state_file.exists():
         run.restore(torch.load(state_file, weights_only=True))
-        logger.info("continuing at step %d of %d", run.step, config.num_steps)
-    sampler = WindowSampler(pool, config.sampling, MIRRORED_LABELS, config.seed)
-    while run.step < config.num_steps:
+        logger.info("continuing at step %d of %d", run.step, member.num_steps)
+    while run.step < member.num_steps:
         # Not drawn ahead in a thread: torch's own threads then wait for each other (2x slower).
-        windows, labels = sampler.draw(config.batch_size, run.step)
+        windows, labels = sampler.draw(member.batch_size, run.step)
         progress = run.advance(torch.from_numpy(windows), torch.from_numpy(labels))
         if on_step is not None:
             on_step(progress)
-        if state_file is not None and (run.step % SAVE_EVERY == 0 or run.step == config.num_steps):
-            _write(run.state(), state_file)
+        if state_file is not None and (run.step % SAVE_EVERY == 0 or run.step == member.num_steps):
+            write_state(run.state(), state_file)
     return run.average.eval(), run.history
 
 
 class _Run:
     """Everything that changes during training, so that it can be saved and restored."""
 
-    def __init__(self, config: TrainConfig, model: Classifier) -> None:
-        self.config, self.model, self.step = config, model, 0
+    def __init__(
+        self, config: TrainConfig, member: Member, model: Classifier, log_prior: Tensor
+    ) -> None:
+        self.config, self.num_steps = config, member.num_steps
+        self.model, self.log_prior, self.step = model, log_prior, 0
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            model.parameters(), lr=member.learning_rate, weight_decay=config.weight_decay
         )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
-            config.learning_rate,
-            total_steps=max(10, round(config.num_steps / config.schedule_share)),
+            member.learning_rate,
+            total_steps=max(20, round(member.num_steps / config.schedule_share)),
             pct_start=WARMUP,
         )
         self.history = History()
@@ -121,7 +127,11 @@ class _Run:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits, _ = self.model(x)
         logits = logits.float()
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        # Labels are not drawn equally often: what that teaches stays out of the logits
+        # (logit adjustment, Menon et al., ICLR 2021, eq. 10).
+        loss = functional.cross_entropy(
+            logits + self.log_prior, labels, label_smoothing=self.config.label_smoothing
+        )
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
@@ -131,7 +141,7 @@ class _Run:
         self._follow()
         accuracy = (logits.argmax(dim=1) == labels).float().mean().item()
         self._remember(loss.item(), accuracy)
-        return Progress(self.step, self.config.num_steps, loss.item(), accuracy)
+        return Progress(self.step, self.num_steps, loss.item(), accuracy)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -175,10 +185,3 @@ class _Run:
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["chance"])
         self.history = History(*state["history"])
-
-
-def _write(state: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    torch.save(state, beside)
-    beside.replace(path)

@@ -41,7 +41,7 @@ class CameraModel:
         lose_legs: probability that the legs are out of the picture throughout.
     """
 
-    probability: float = 0.9
+    probability: float = 0.8
     pitch_degrees: float = 12.0
     roll_degrees: float = 4.0
     depth_scale: tuple[float, float] = (0.4, 1.3)
@@ -109,6 +109,20 @@ def _about(axis: int, angles: np.ndarray) -> Float32[np.ndarray, "N 3 3"]:
     turn[:, a, a] = turn[:, b, b] = cos
     turn[:, a, b], turn[:, b, a] = -sin, sin
     return turn
+
+
+def tilted(joints: Batch, degrees: np.ndarray, rng: np.random.Generator) -> Batch:
+    """Each window tilted about a random level axis, as by a camera that looks up or down."""
+    N = joints.shape[1]
+    turn = _about(1, rng.uniform(-np.pi, np.pi, N))
+    tilt = turn.transpose(0, 2, 1) @ _about(0, np.radians(degrees)) @ turn
+    return (joints @ tilt.transpose(0, 2, 1)).astype(np.float32)
+
+
+def in_place(joints: Batch, chosen: np.ndarray, layout: SkeletonLayout) -> Batch:
+    """The chosen windows without the body's travel through the room."""
+    root = joints[:, :, [layout.root]] * chosen[:, None, None]
+    return joints - root.astype(np.float32)
 
 
 def _slow(rng: np.random.Generator, num_frames: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,7 +7,7 @@ windows as persons of one sequence.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.layout import LAYOUTS
@@ -20,8 +20,10 @@ from c2vl_training.data.augment import (
     CameraModel,
     Seen,
     exaggerated,
+    in_place,
     mirrored,
     seen_by_camera,
+    tilted,
     with_limbs_of,
 )
 from c2vl_training.data.labels import (
@@ -48,30 +50,39 @@ class Sampling:
             equally often, 1 draws clips equally often.
         set_balance: the same for the sets that share a label.
         mirror: probability of swapping left and right.
-        speed: range of tempo changes; videos are often slowed down.
+        speed: range of tempo changes of windows that stay as recorded.
+        video_speed: range for windows that a camera sees; videos are often slowed down.
         walking_speed: the same for walking: slowed down further, a run would be like it.
         gesture_speed: the same for the arms' actions, which are slow in a laboratory.
         exercise_speed: the same for exercises, which may be done very slowly.
         amplitude: range by which movement is made larger or smaller.
         cut: probability of keeping only a part of the window, as short clips leave it padded.
+        cut_recorded: the same for windows that stay as recorded.
         repeat: probability of running to and fro over a part of the clip, for actions that
             people repeat without a pause.
         other_limbs: probability of taking the arms of another window where only the legs tell
             the action, and the standing legs of another where only the arms do.
+        tilt_degrees: windows that stay as recorded are tilted by up to this, to either side.
+        lose_travel: probability that the body's travel through the room is lost, as every
+            camera of ``camera`` loses it.
         camera: what a single camera does to a window.
     """
 
-    balance: float = 0.1
+    balance: float = 0.4
     set_balance: float = 0.5
     mirror: float = 0.4
-    speed: tuple[float, float] = (0.65, 1.3)
+    speed: tuple[float, float] = (0.8, 1.25)
+    video_speed: tuple[float, float] = (0.65, 1.3)
     walking_speed: tuple[float, float] = (0.8, 1.3)
     gesture_speed: tuple[float, float] = (0.55, 1.7)
     exercise_speed: tuple[float, float] = (0.4, 1.3)
     amplitude: tuple[float, float] = (0.8, 1.4)
     other_limbs: float = 0.3
     cut: float = 0.4
+    cut_recorded: float = 0.15
     repeat: float = 0.5
+    tilt_degrees: float = 30.0
+    lose_travel: float = 0.3
     camera: CameraModel = CameraModel()
 
 
@@ -86,6 +97,7 @@ def clip_probabilities(pool: Pool, balance: float, set_balance: float) -> np.nda
         shares = counts**set_balance / (counts**set_balance).sum()
         for source, count, share in zip(sources, counts, shares, strict=True):
             probability[of_label & (pool.sources == source)] = weight * share / count
+    probability *= np.array([SETS[name].weight for name in pool.set_names])[pool.sources]
     return probability / probability.sum()
 
 
@@ -105,7 +117,7 @@ class WindowSampler:
         self.told_by_arms = np.isin(names, ARM_LABELS)
         self.gait = np.isin(names, GAIT_LABELS)
         self.lends_stance = np.isin(names, STANCE_LABELS)
-        self.speeds = np.array([sampling.speed] * len(names))
+        self.speeds = np.array([sampling.video_speed] * len(names))
         self.speeds[self.told_by_arms] = sampling.gesture_speed
         self.speeds[np.isin(names, WALK_LABELS)] = sampling.walking_speed
         self.speeds[np.isin(names, SLOW_LABELS)] = sampling.exercise_speed
@@ -114,21 +126,47 @@ class WindowSampler:
         twins = [mirrored_labels.get(name, name) for name in names]
         self.mirror_label = np.array([names.index(n) if n in names else -1 for n in twins])
 
+    def log_prior(self) -> Float32[np.ndarray, " K"]:
+        """Logarithm of how often each label is drawn; -20 for one that has no clip."""
+        drawn = np.bincount(self.pool.labels, self.probability, len(self.pool.label_names))
+        return np.log(np.maximum(drawn, np.exp(-20))).astype(np.float32)
+
     def draw(self, size: int, step: int) -> tuple[ModelInput, Int64[np.ndarray, " N"]]:
         """``size`` windows as model input, and their labels."""
-        rng, pool = np.random.default_rng((self.seed, step)), self.pool
-        clips = rng.choice(len(pool), size=size, p=self.probability)
-        joints, seen = self._windows(clips, rng)
+        clips = self.clips(size, step)
+        return self.windows(clips, np.random.default_rng((self.seed, step, 1)))
+
+    def clips(self, size: int, step: int) -> Int64[np.ndarray, " N"]:
+        """The clips of a batch."""
+        rng = np.random.default_rng((self.seed, step))
+        return rng.choice(len(self.pool), size=size, p=self.probability)
+
+    def windows(
+        self, clips: Int64[np.ndarray, " N"], rng: np.random.Generator
+    ) -> tuple[ModelInput, Int64[np.ndarray, " N"]]:
+        """One augmented window of each of ``clips``, and their labels; each call another one."""
+        pool, size = self.pool, len(clips)
+        video = rng.random(size) < self.disturb[pool.sources[clips]]
+        joints, seen = self._cut(clips, video, rng)
         layout = LAYOUTS[pool.config.layout]
-        joints = self._with_other_limbs(joints, pool.labels[clips], rng)
-        joints = exaggerated(joints, self._amplitudes(pool.labels[clips], rng))
         labels = pool.labels[clips]
+        joints = self._as_others_do_it(joints, labels, video, rng)
         flip = (rng.random(size) < self.sampling.mirror) & (self.mirror_label[labels] >= 0)
         joints, seen = mirrored(joints, seen, flip, layout)
-        disturbed = rng.random(size) < self.disturb[pool.sources[clips]]
-        joints, seen = seen_by_camera(joints, seen, disturbed, self.sampling.camera, layout, rng)
+        joints = in_place(joints, rng.random(size) < self.sampling.lose_travel, layout)
+        tilt = np.where(video, 0, rng.uniform(-1, 1, size) * self.sampling.tilt_degrees)
+        joints = tilted(joints, tilt, rng)
+        joints, seen = seen_by_camera(joints, seen, video, self.sampling.camera, layout, rng)
         batch = SkeletonSequence(joints=joints, visibility=seen, fps=pool.config.fps, layout=layout)
         return preprocess(batch, pool.config), np.where(flip, self.mirror_label[labels], labels)
+
+    def _as_others_do_it(
+        self, joints: Batch, labels: np.ndarray, video: np.ndarray, rng: np.random.Generator
+    ) -> Batch:
+        """Windows for video with other limbs and larger or smaller movement."""
+        changed = self._with_other_limbs(joints, labels, rng)
+        changed = exaggerated(changed, self._amplitudes(labels, rng))
+        return np.where(video[:, None, None], changed, joints)
 
     def _amplitudes(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """How much larger each window's movement becomes; an exaggerated walk would be a run."""
@@ -151,9 +189,11 @@ class WindowSampler:
         joints = with_limbs_of(joints, others, arms, ARM_CHAINS, layout)
         return with_limbs_of(joints, stance, legs, LEG_CHAINS, layout)
 
-    def _windows(self, clips: np.ndarray, rng: np.random.Generator) -> tuple[Batch, Seen]:
+    def _cut(
+        self, clips: np.ndarray, video: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Batch, Seen]:
         """One window of each clip at a random place and tempo, ``T N V 3`` and ``T N V``."""
-        at, inside = self._times(clips, rng)
+        at, inside = self._times(clips, video, rng)
         pool, last = self.pool, self.pool.lengths[clips] - 1
         low = at.astype(np.int64)
         high = np.minimum(low + 1, last)
@@ -166,14 +206,18 @@ class WindowSampler:
         joints = pool.joints[start + low] * (1 - share) + pool.joints[start + high] * share
         return joints.astype(np.float32), seen.astype(np.float32)
 
-    def _times(self, clips: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _times(
+        self, clips: np.ndarray, video: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """For each frame of each window the place in its clip, and whether it is kept, ``T N``."""
         N, T, sampling = len(clips), self.pool.config.num_frames, self.sampling
         last = self.pool.lengths[clips] - 1.0
-        slowest, fastest = self.speeds[self.pool.labels[clips]].T
+        speeds = np.where(video[:, None], self.speeds[self.pool.labels[clips]], sampling.speed)
+        slowest, fastest = speeds.T
         speed = rng.uniform(slowest, fastest)
         short = rng.integers(min(SHORTEST, T), T + 1, N)
-        kept = np.where(rng.random(N) < sampling.cut, short, T)
+        cut = np.where(video, sampling.cut, sampling.cut_recorded)
+        kept = np.where(rng.random(N) < cut, short, T)
         room = np.maximum(last - (kept - 1) * speed, 0)
         passed = np.arange(T)[:, None] * speed
         once = rng.random(N) * room + passed
@@ -183,6 +227,6 @@ class WindowSampler:
         to_and_fro = (
             rng.random(N) * (last - span) + span - np.abs((passed + phase) % (2 * span) - span)
         )
-        again = (rng.random(N) < sampling.repeat) & self.repeated[self.pool.labels[clips]]
+        again = (rng.random(N) < sampling.repeat) & video & self.repeated[self.pool.labels[clips]]
         at = np.where(again, np.maximum(to_and_fro, 0), once)
         return np.minimum(at, last), (at <= last) & (np.arange(T)[:, None] < kept)

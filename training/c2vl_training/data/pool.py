@@ -21,9 +21,11 @@ from c2vl_training.data.labels import (
     label_names,
 )
 from c2vl_training.data.packed import PackedSet, read_packed
+from c2vl_training.data.readers.packed_sets import sample_ids
 from c2vl_training.data.sets import SETS, set_file
 
 UNLABELLED = -1
+NO_LABEL = "(no label)"
 STILL_EVERY = 3  # of the clips that begin upright
 STILL_FRAMES = 60
 
@@ -40,6 +42,7 @@ class Pool:
         labels: index into ``label_names``, or -1 where the class is not among them.
         sources: index into ``set_names`` of each clip.
         classes: the set's own class of each clip, as ``set:class``.
+        ids: sample id of each clip, as the readers give it; a key, never text to learn from.
         test: True for clips of their set's test split.
         validation: True for training clips that validate.
     """
@@ -51,6 +54,7 @@ class Pool:
     labels: Int64[np.ndarray, " N"]
     sources: Int64[np.ndarray, " N"]
     classes: np.ndarray
+    ids: np.ndarray
     test: np.ndarray
     validation: np.ndarray
     label_names: tuple[str, ...]
@@ -63,9 +67,18 @@ class Pool:
 
     def where(self, chosen: np.ndarray) -> "Pool":
         """The clips for which ``chosen`` is True; frames are shared, not copied."""
-        per_clip = ("starts", "lengths", "labels", "sources", "classes", "test", "validation")
+        per_clip = (
+            "starts", "lengths", "labels", "sources", "classes", "ids", "test", "validation",
+        )  # fmt: skip
         values = {name: getattr(self, name) for name in self.__slots__}
         return type(self)(**{**values, **{name: values[name][chosen] for name in per_clip}})
+
+    def unlabelled(self) -> "Pool":
+        """The same clips without their labels, for training that must not see them.
+
+        There is one label left, so that drawing and augmentation treat all clips alike.
+        """
+        return replace(self, labels=np.zeros(len(self), np.int64), label_names=(NO_LABEL,))
 
     def sequence(self, clip: int) -> SkeletonSequence:
         """One clip as the sequence that serving would get."""
@@ -116,6 +129,7 @@ def load_pool(
         labels=np.array([clip.label for clip in clips], np.int64),
         sources=np.array([clip.source for clip in clips], np.int64),
         classes=np.array([clip.class_name for clip in clips]),
+        ids=np.array([clip.sample_id for clip in clips]),
         test=np.array([clip.test for clip in clips]),
         validation=np.array([clip.validation for clip in clips]),
         label_names=names,
@@ -132,6 +146,7 @@ class _Clip:
     label: int
     source: int
     class_name: str
+    sample_id: str
     test: bool
     validation: bool
 
@@ -149,7 +164,7 @@ def _clips_of(
     order = [packed.joint_names.index(joint) for joint in _file_order(set_name, packed.joint_names)]
     used, test = description.used(packed), description.test(packed)
     validation = np.isin(description.group(packed), description.validation) & ~test
-    clips = []
+    ids, clips = sample_ids(packed, set_name), []
     for index, joints in enumerate(packed.clips):
         if not used[index] or not np.abs(joints[..., :3]).any():
             continue
@@ -161,6 +176,7 @@ def _clips_of(
                 label=UNLABELLED if label is None else names.index(label),
                 source=source,
                 class_name=f"{set_name}:{class_name}",
+                sample_id=ids[index],
                 test=bool(test[index]),
                 validation=bool(validation[index]),
             )
@@ -182,7 +198,13 @@ def _held(clip: _Clip, label: int) -> _Clip:
         joints=clip.sequence.joints[frames],
         visibility=clip.sequence.visibility[frames],
     )
-    return replace(clip, sequence=sequence, label=label, class_name=f"{clip.class_name} (held)")
+    return replace(
+        clip,
+        sequence=sequence,
+        label=label,
+        class_name=f"{clip.class_name} (held)",
+        sample_id=f"{clip.sample_id} (held)",
+    )
 
 
 def _file_order(name: str, joint_names: tuple[str, ...]) -> tuple[str, ...]:

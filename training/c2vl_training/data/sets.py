@@ -60,6 +60,8 @@ class SetDescription:
         disturb: how often a made-up camera disturbs its windows, relative to the other sets; low
             for sets that are noisy as they are. Were they noisier than the rest, noise would
             mean their classes.
+        weight: how often its clips are drawn, relative to what balancing alone would give; high
+            for sets that are hard to learn, low for those that are learned at once.
         licence: what the card says about the data.
     """
 
@@ -73,6 +75,7 @@ class SetDescription:
     validation: tuple[int, ...]
     licence: str
     disturb: float = 1.0
+    weight: float = 1.0
 
 
 def _extra(name: str) -> Selection:
@@ -109,6 +112,7 @@ SETS: dict[str, SetDescription] = {
         group=_extra("subjects"),
         validation=(2, 8),
         disturb=0.45,
+        weight=2.0,
         licence="Northwestern-UCLA (Wang et al., CVPR 2014): academic research; copy CC BY-NC 4.0",
     ),
     "msr_action3d": SetDescription(
@@ -144,6 +148,7 @@ SETS: dict[str, SetDescription] = {
         used=_all,
         group=_extra("styles"),
         validation=(3, 9),
+        weight=1.5,
         licence="Bandai-Namco-Research-Motiondataset-1: CC BY-NC 4.0, (c) 2022 Bandai Namco",
     ),
     "bandai_namco_2": SetDescription(
@@ -155,6 +160,7 @@ SETS: dict[str, SetDescription] = {
         used=_all,
         group=_extra("styles"),
         validation=(4,),
+        weight=0.8,
         licence="Bandai-Namco-Research-Motiondataset-2: CC BY-NC 4.0, (c) 2022 Bandai Namco",
     ),
 }

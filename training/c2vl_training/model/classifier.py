@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from c2vl_training.model.temporal import TemporalConfig, TemporalEncoder
+from c2vl_training.model.encoders import EncoderConfig, build_encoder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +15,7 @@ class ClassifierConfig:
     num_channels: int
     num_joints: int
     num_labels: int
-    encoder: TemporalConfig
+    encoder: EncoderConfig
     dropout: float = 0.4
 
 
@@ -24,7 +24,7 @@ class Classifier(nn.Module):
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
-        self.encoder = TemporalEncoder(config.num_channels, config.num_joints, config.encoder)
+        self.encoder = build_encoder(config.num_channels, config.num_joints, config.encoder)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.encoder.num_features, config.num_labels)
 

@@ -1,4 +1,4 @@
-"""Ensemble: several classifiers of one shape, trained from different seeds, that answer as one.
+"""Ensemble: several classifiers, trained from different seeds, that answer as one.
 
 Members agree on what the data taught them and disagree on what it did not; the mean keeps the
 first (Lakshminarayanan et al., NeurIPS 2017).
@@ -14,9 +14,9 @@ from c2vl_training.model.classifier import Classifier, ClassifierConfig
 class Ensemble(nn.Module):
     """Skeleton windows to the mean of the members' logits, and all their representations."""
 
-    def __init__(self, config: ClassifierConfig, num_members: int) -> None:
+    def __init__(self, configs: tuple[ClassifierConfig, ...]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(Classifier(config) for _ in range(num_members))
+        self.members = nn.ModuleList(Classifier(config) for config in configs)
 
     def forward(
         self, x: Float[Tensor, "N C T V M"]
@@ -26,9 +26,9 @@ class Ensemble(nn.Module):
         return torch.stack(logits).mean(dim=0), torch.cat(representations, dim=1)
 
 
-def ensemble_of(config: ClassifierConfig, members: list[Classifier]) -> Ensemble:
+def ensemble_of(configs: tuple[ClassifierConfig, ...], members: list[Classifier]) -> Ensemble:
     """Trained classifiers as one model, in evaluation mode."""
-    ensemble = Ensemble(config, len(members))
+    ensemble = Ensemble(configs)
     for place, member in zip(ensemble.members, members, strict=True):
         place.load_state_dict(member.state_dict())
     return ensemble.eval()

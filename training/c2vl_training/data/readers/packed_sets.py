@@ -66,7 +66,7 @@ def from_packed(
     rate = fps or packed.fps
     if not rate > 0:
         raise SequenceError(f"set {name!r} does not state its frames per second; say fps=NUMBER")
-    ids = _sample_ids(packed, name)
+    ids = sample_ids(packed, name)
     shown = [index for index, clip in enumerate(packed.clips) if clip[..., :3].any()]
     return Recordings(
         entries=tuple(_entry(packed, index, ids[index]) for index in shown),
@@ -94,7 +94,8 @@ def _order(
     return [joint_names.index(joint) for joint in layout.joints]
 
 
-def _sample_ids(packed: PackedSet, name: str) -> list[str]:
+def sample_ids(packed: PackedSet, name: str) -> list[str]:
+    """One a clip: ``NAME/FILE``, or ``NAME/NUMBER`` where the set keeps no file names."""
     files = packed.extra.get("files")
     if files is None:
         return [f"{name}/{index:05d}" for index in range(len(packed.clips))]
