@@ -8,13 +8,15 @@ import pytest
 
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.skeleton.layout import BODY15, KINECT20
-from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, preprocess
 from c2vl_training.data.augment import (
     ARM_CHAINS,
     CameraModel,
     exaggerated,
+    in_place,
     mirrored,
     seen_by_camera,
+    tilted,
     with_limbs_of,
 )
 from c2vl_training.data.batches import Sampling, WindowSampler, clip_probabilities
@@ -83,6 +85,38 @@ def test_labels_are_drawn_evenly_whatever_their_number_of_clips(pool: Pool) -> N
     per_label = [probability[pool.labels == label].sum() for label in np.unique(pool.labels)]
     np.testing.assert_allclose(per_label, 1 / len(per_label))
     np.testing.assert_allclose(clip_probabilities(pool, 1.0, 1.0), 1 / len(pool))
+
+
+def test_log_prior_is_how_often_labels_are_drawn(pool: Pool) -> None:
+    sampler = WindowSampler(pool, Sampling(balance=1.0, set_balance=1.0), MIRRORED_LABELS, 0)
+    share = np.bincount(pool.labels, minlength=len(pool.label_names)) / len(pool)
+    np.testing.assert_allclose(np.exp(sampler.log_prior()), share, rtol=1e-5)
+
+
+def test_windows_that_stay_as_recorded_show_the_clip_itself(pool: Pool) -> None:
+    """No tempo, tilt, cut or mirror asked for: each is a window of its own clip, untouched."""
+    still = Sampling(
+        camera=NO_CAMERA, mirror=0.0, speed=(1.0, 1.0), cut_recorded=0.0,
+        tilt_degrees=0.0, lose_travel=0.0,
+    )  # fmt: skip
+    sampler = WindowSampler(pool, still, MIRRORED_LABELS, 0)
+    clips = np.flatnonzero(pool.lengths >= CONFIG.num_frames)[:6]
+    drawn, labels = sampler.windows(clips, np.random.default_rng(0))
+    np.testing.assert_array_equal(labels, pool.labels[clips])
+    for clip, window in zip(clips, drawn, strict=True):
+        sequence = pool.sequence(int(clip))
+        starts = range(sequence.num_frames - CONFIG.num_frames + 1)
+        shown = [preprocess(sequence.frames(s, s + CONFIG.num_frames), CONFIG)[0] for s in starts]
+        # Between two frames at most, so that the nearest start is a small step away.
+        assert min(np.abs(window[:3] - each[:3]).max() for each in shown) < 0.08
+
+
+def test_a_pool_without_labels_has_one_that_says_nothing(pool: Pool) -> None:
+    plain = pool.unlabelled()
+    assert set(plain.labels) == {0}
+    assert len(plain.label_names) == 1
+    assert plain.ids is pool.ids
+    assert len(set(pool.ids)) == len(pool)
 
 
 def test_a_batch_depends_on_seed_and_step_alone(pool: Pool) -> None:
@@ -173,6 +207,28 @@ def test_a_perfect_camera_only_turns_the_body() -> None:
     np.testing.assert_allclose(
         np.linalg.norm(view[:, :, 5] - view[:, :, 8], axis=-1), distance, rtol=1e-4
     )
+
+
+def test_a_tilt_by_hand() -> None:
+    """A quarter turn lays an upright body flat, whichever way it falls; lengths stay."""
+    up = np.zeros((1, 4, 2, 3), np.float32)
+    up[:, :, 1, 1] = 1
+    flat = tilted(up, np.array([90.0, 90.0, -90.0, 0.0]), np.random.default_rng(0))
+    np.testing.assert_allclose(flat[0, :3, 1, 1], 0, atol=1e-6)
+    np.testing.assert_allclose(flat[0, 3], up[0, 3], atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(flat[0, :, 1], axis=-1), 1, rtol=1e-5)
+
+
+def test_in_place_takes_the_travel_and_leaves_the_pose() -> None:
+    joints, _ = windows()
+    walking = joints + np.linspace(0, 1, len(joints), dtype=np.float32)[:, None, None, None]
+    chosen = np.array([True, False, False, False, False])
+    kept = in_place(walking, chosen, BODY15)
+    np.testing.assert_allclose(kept[:, 0, BODY15.root], 0, atol=1e-6)
+    np.testing.assert_allclose(
+        np.diff(kept[:, 0], axis=1), np.diff(walking[:, 0], axis=1), atol=1e-5
+    )
+    np.testing.assert_array_equal(kept[:, 1:], walking[:, 1:])
 
 
 def test_exaggeration_by_hand() -> None:
