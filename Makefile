@@ -57,4 +57,5 @@ serve: pose-model
 default-bundle: $(DEVELOPING)
 	$(BIN)/c2vl-train supervised everyday --data $(DATA) \
 	    --checkpoint training/checkpoints/everyday.safetensors --report docs/everyday
-	$(BIN)/c2vl-export training/checkpoints/everyday.safetensors --out c2vl_serve/bundles/everyday
+	$(BIN)/c2vl-export training/checkpoints/everyday.safetensors --data $(DATA) --force \
+	    --out c2vl_serve/bundles/everyday

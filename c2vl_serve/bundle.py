@@ -1,14 +1,16 @@
-"""ModelBundle: what is served. A folder of three files that travel together.
+"""ModelBundle: what is served. A folder of files that travel together.
 
 model.onnx    the network: model input -> logits, representation
 bundle.json   the card: preprocessing, labels, accuracy, calibration, licences, hashes
 golden.npz    a raw sequence and the logits that every runtime must give for it
+parity.json   who was compared with whom at export, and how far they agree; for people to read
+model.plan    the same network built by TensorRT for one kind of GPU, where it was asked for
 """
 
 import hashlib
 import json
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from c2vl_serve.skeleton.sequence import SkeletonSequence
 
 SCHEMA_VERSION = 1
 CARD, MODEL, GOLDEN = "bundle.json", "model.onnx", "golden.npz"
+PARITY, PLAN = "parity.json", "model.plan"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +69,8 @@ class BundleCard:
         gflop: multiply-adds times two for one window, in 10^9.
         tolerance: largest difference from the golden logits that a runtime may show.
         hashes: SHA-256 of the other files.
+        precision: of the network's arithmetic: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        runtime: what the bundle was made for: ``onnxruntime``, ``openvino`` or ``tensorrt``.
         schema_version: of this card.
     """
 
@@ -84,6 +89,8 @@ class BundleCard:
     gflop: float
     tolerance: float
     hashes: dict[str, str]
+    precision: str = "fp32"
+    runtime: str = "onnxruntime"
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -109,7 +116,7 @@ class BundleCard:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "BundleCard":
-        """Read back a whole card.
+        """Read back a whole card; older cards say nothing of precision and runtime.
 
         Raises:
             BundleError: for unknown or missing keys, or another schema version.
@@ -120,11 +127,12 @@ class BundleCard:
                 f"bundle card has schema version {version}; this c2vl-serve reads "
                 f"{SCHEMA_VERSION}; export the checkpoint again"
             )
-        known = {field.name for field in fields(cls)}
-        if set(values) != known:
+        unknown = set(values) - {field.name for field in fields(cls)}
+        lacking = {field.name for field in fields(cls) if field.default is MISSING} - set(values)
+        if unknown or lacking:
             raise BundleError(
-                f"bundle card has unknown keys {sorted(set(values) - known)} and lacks "
-                f"{sorted(known - set(values))}; export the checkpoint again"
+                f"bundle card has unknown keys {sorted(unknown)} and lacks {sorted(lacking)}; "
+                "export the checkpoint again"
             )
         card = cls(
             **{
@@ -160,6 +168,11 @@ class ModelBundle:
     def model_path(self) -> Path:
         """Where ``model.onnx`` lies."""
         return self.path / MODEL
+
+    @property
+    def plan_path(self) -> Path:
+        """Where ``model.plan`` lies in a bundle for TensorRT."""
+        return self.path / PLAN
 
 
 def sha256(path: Path) -> str:
@@ -198,7 +211,7 @@ def load_bundle(name_or_path: str | Path = "everyday") -> ModelBundle:
         card = BundleCard.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BundleError(f"{path / CARD} is not a bundle card: {error}") from error
-    for name in (MODEL, GOLDEN):
+    for name in dict.fromkeys((MODEL, GOLDEN, *card.hashes)):
         if not (path / name).is_file():
             raise BundleError(f"bundle {card.identity} lacks {name} in {path}; export it again")
         found = sha256(path / name)

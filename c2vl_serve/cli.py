@@ -1,5 +1,6 @@
 """``c2vl-serve``: serve a bundle, or use it on files without a server."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,13 @@ from rich.markup import escape
 from c2vl_serve.bundle import load_bundle
 from c2vl_serve.errors import C2VLError, RuntimeUnavailable, SequenceError
 from c2vl_serve.pose import fetch_pose_model
+from c2vl_serve.recognition.bench import bench as measured
+from c2vl_serve.recognition.bench import matrix_peak
+from c2vl_serve.recognition.parity import read_parity
 from c2vl_serve.recognition.recognizer import ActionRecognizer
+from c2vl_serve.recognition.report_tables import bench_table, parity_table
+from c2vl_serve.recognition.runtime import verify
+from c2vl_serve.recognition.runtimes import load_runtime
 from c2vl_serve.service.app import create_app
 from c2vl_serve.service.bodies import Upload
 from c2vl_serve.service.pose_pool import PosePool
@@ -26,6 +33,7 @@ from c2vl_serve.tables import print_card, print_prediction
 # The extra that brings each module which the base install lacks.
 EXTRAS = {
     "onnxruntime": "cpu",
+    "openvino": "openvino",
     "tensorrt": "tensorrt",
     "mediapipe": "pose",
     "av": "pose",
@@ -105,12 +113,51 @@ def inspect(
     bundle: Annotated[str | None, typer.Argument(help="A bundle's name or folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole card as JSON.")] = False,
 ) -> None:
-    """Show a bundle's card: labels, accuracy, licence notes."""
-    card = load_bundle(bundle or read_settings().bundle).card.to_dict()
+    """Show a bundle's card: labels, accuracy, licence notes, and its parity between runtimes."""
+    loaded = load_bundle(bundle or read_settings().bundle)
+    card, parity = loaded.card.to_dict(), read_parity(loaded.path)
     if as_json:
-        typer.echo(orjson.dumps(card, option=orjson.OPT_INDENT_2).decode())
+        whole = card if parity is None else {**card, "parity": asdict(parity)}
+        typer.echo(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode())
+        return
+    print_card(Console(), card)
+    if parity is not None:
+        Console().print(parity_table(parity))
+
+
+@app.command()
+def bench(
+    bundle: Annotated[str | None, typer.Argument(help="A bundle's name or folder.")] = None,
+    against: Annotated[str | None, typer.Option(help="A second bundle, side by side.")] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(help="Windows a call. [default: 1, 16]")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Of timing, for each bundle and batch.")] = 2.0,
+    threads: Annotated[int, typer.Option(min=1, help="Of one call on a CPU.")] = 1,
+    provider: ProviderName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+) -> None:
+    """Measure a bundle's runtime here, beside this machine's own matrix product."""
+    settings = read_settings(bundle=bundle, provider=provider)
+    names = [settings.bundle] if against is None else [settings.bundle, against]
+    bundles = [load_bundle(name) for name in names]
+    entries = [
+        (each, load_runtime(each, provider=settings.provider, num_threads=threads))
+        for each in bundles
+    ]
+    for each, runtime in entries:
+        verify(runtime, each)
+    peak = matrix_peak(threads)
+    speeds = [
+        speed
+        for size in batch or (1, 16)
+        for speed in measured(entries, batch=size, seconds=seconds, peak=peak)
+    ]
+    if as_json:
+        whole = {"matrix_gflop_per_second": peak, "speeds": [asdict(speed) for speed in speeds]}
+        typer.echo(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode())
     else:
-        print_card(Console(), card)
+        Console().print(bench_table(speeds, peak, threads))
 
 
 @app.command("fetch-pose-model")

@@ -9,8 +9,8 @@ from jaxtyping import Float64
 from c2vl_serve.bundle import ModelBundle, load_bundle
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.recognition.answers import ActionScore, PersonAnswer, Recognition, WindowAnswer
-from c2vl_serve.recognition.onnx_runtime import OnnxRuntime
 from c2vl_serve.recognition.runtime import Runtime, verify
+from c2vl_serve.recognition.runtimes import load_runtime
 from c2vl_serve.recognition.timeline import Span, spans
 from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import LAYOUTS
@@ -45,14 +45,14 @@ class ActionRecognizer:
     def load(
         cls, name_or_path: str | Path = "everyday", *, provider: str = "cpu"
     ) -> "ActionRecognizer":
-        """The shipped bundle of this name, or one in a folder, on ONNX Runtime.
+        """The shipped bundle of this name, or one in a folder, on the runtime it was made for.
 
         Raises:
             BundleError: when the bundle is inconsistent.
-            RuntimeUnavailable: when onnxruntime or the provider is missing.
+            RuntimeUnavailable: when the runtime or the provider is missing.
         """
         bundle = load_bundle(name_or_path)
-        return cls(bundle, OnnxRuntime(bundle, provider=provider))
+        return cls(bundle, load_runtime(bundle, provider=provider))
 
     def recognise(
         self,

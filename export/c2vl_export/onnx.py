@@ -1,36 +1,62 @@
-"""A checkpoint's network as ONNX: dynamic batch, logits and representation."""
+"""A checkpoint's network as ONNX: dynamic batch, logits and representation, folded and checked."""
 
+import logging
 import warnings
 from pathlib import Path
 
 import onnx
 import torch
 
+from c2vl_export.folding import fold
+from c2vl_export.operators import check_operators
+from c2vl_export.rewrites import for_inference
+from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_training.checkpoint import Checkpoint
 
 OPSET = 18
+INPUT, OUTPUTS = "skeletons", ("logits", "representation")
 
 
-def write_onnx(checkpoint: Checkpoint, path: Path) -> None:
-    """Write ``model.onnx``; inputs ``skeletons N C T V 1``, outputs ``logits, representation``."""
-    config, preprocessing = checkpoint.model_config, checkpoint.preprocessing
+def write_onnx(checkpoint: Checkpoint, window: ModelInput, path: Path) -> None:
+    """Write ``model.onnx``; input ``skeletons N C T V M``, outputs ``logits, representation``.
+
+    Args:
+        checkpoint: what to write.
+        window: a model input of any batch, for its shape. The number of frames is fixed: every
+            window of a bundle has the same.
+        path: where to.
+
+    Raises:
+        BundleError: when the graph uses operators that not every runtime has.
+    """
     # Two samples: an example batch of one would be taken for a constant.
-    example = torch.zeros(2, config.num_channels, preprocessing.num_frames, config.num_joints, 1)
-    example[:, -1] = 1
+    example = torch.from_numpy(window[:1]).expand(2, *window.shape[1:]).contiguous()
+    # The exporter complains of its own internals and of torchvision, which nothing here needs;
+    # the result is checked below and by parity.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # The exporter warns about its own internals; the result is checked below and by parity.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            checkpoint.model,
+            for_inference(checkpoint.model),
             (example,),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["skeletons"],
-            output_names=["logits", "representation"],
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
             verbose=False,
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    program.save(str(path))
-    onnx.checker.check_model(onnx.load(path), full_check=True)
+    model = fold(_named(program.model_proto))
+    check_operators(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def _named(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Every node called after what it computes: int8 names layers by it."""
+    for node in model.graph.node:
+        node.name = node.output[0]
+        del node.metadata_props[:]  # where in the source it came from, with this machine's paths
+    return model

@@ -7,66 +7,30 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the export extra is not installed")
 
+from dataclasses import replace  # noqa: E402
+
 from c2vl_export.golden import golden_sequence  # noqa: E402
-from c2vl_export.package import write_bundle  # noqa: E402
+from c2vl_export.operators import check_operators, check_tensorrt  # noqa: E402
+from c2vl_export.options import ExportOptions  # noqa: E402
+from c2vl_export.package import refuse_drop, write_bundle  # noqa: E402
 from c2vl_serve.bundle import load_bundle  # noqa: E402
 from c2vl_serve.errors import BundleError  # noqa: E402
 from c2vl_serve.recognition.onnx_runtime import OnnxRuntime  # noqa: E402
+from c2vl_serve.recognition.parity import Comparison, SetParity, read_parity  # noqa: E402
 from c2vl_serve.recognition.recognizer import ActionRecognizer  # noqa: E402
-from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, preprocess  # noqa: E402
+from c2vl_serve.skeleton.preprocessing import preprocess  # noqa: E402
 from c2vl_training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
-from c2vl_training.model.classifier import ClassifierConfig  # noqa: E402
-from c2vl_training.model.ensemble import Ensemble  # noqa: E402
-from c2vl_training.model.temporal import TemporalConfig  # noqa: E402
+from tests.export.made_checkpoint import tiny_checkpoint  # noqa: E402
 
 EVERYDAY = Path(__file__).parents[2] / "training" / "checkpoints" / "everyday.safetensors"
-
-CARD = {
-    "name": "tiny",
-    "version": "0.0.1",
-    "description": "A network that was never trained.",
-    "label_sources": {"a": ["x:a"], "b": ["x:b"], "c": ["x:c"]},
-    "idle_label": None,
-    "accuracy": {},
-    "calibration": {
-        "temperature": 1.0,
-        "expected_calibration_error": 0.0,
-        "threshold": 0.5,
-        "fitted_on": "nothing",
-        "known_accepted": 0.0,
-        "unknown_rejected": 0.0,
-    },
-    "training": {"recipe": "none"},
-    "licences": ["ours"],
-}
-
-
-def tiny_checkpoint() -> Checkpoint:
-    torch.manual_seed(0)
-    preprocessing = PreprocessingConfig()
-    config = ClassifierConfig(
-        num_channels=preprocessing.num_channels,
-        num_joints=preprocessing.num_joints,
-        num_labels=3,
-        encoder=TemporalConfig(channels=16, depth=2),
-    )
-    model = Ensemble(config, 2)
-    with torch.no_grad():  # batch norms that do something
-        model.train()(torch.randn(32, 10, preprocessing.num_frames, 15, 1))
-    return Checkpoint(
-        model=model.eval(),
-        model_config=config,
-        preprocessing=preprocessing,
-        labels=("a", "b", "c"),
-        card=CARD,
-    )
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Path]:
     checkpoint = tiny_checkpoint()
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    assert write_bundle(checkpoint, folder) < 1e-5
+    (comparison,) = write_bundle(checkpoint, folder).comparisons
+    assert comparison.max_error < 1e-5
     return checkpoint, folder
 
 
@@ -85,32 +49,87 @@ def test_torch_is_onnx_runtime(exported: tuple[Checkpoint, Path], batch: int) ->
 def test_the_graph_uses_operators_of_every_runtime(exported: tuple[Checkpoint, Path]) -> None:
     import onnx
 
-    graph = onnx.load(exported[1] / "model.onnx").graph
-    used = {node.op_type for node in graph.node}
-    assert not used & {"Einsum", "AdaptiveAveragePool", "Loop", "If", "NonZero"}
-    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param  # dynamic batch
+    model = onnx.load(exported[1] / "model.onnx")
+    check_operators(model)
+    check_tensorrt(model)
+    used = {node.op_type for node in model.graph.node}
+    assert not used & {"Einsum", "AdaptiveAveragePool", "BatchNormalization", "Identity", "If"}
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    assert shape[0].dim_param  # dynamic batch
+    assert [dim.dim_value for dim in shape][2] == exported[0].preprocessing.num_frames
+    assert model.opset_import[0].version >= 17
+
+
+def test_no_path_of_this_machine_travels_with_the_graph(exported: tuple[Checkpoint, Path]) -> None:
+    assert str(Path(__file__).parents[2]).encode() not in (exported[1] / "model.onnx").read_bytes()
 
 
 def test_only_the_bundle_is_left_in_the_folder(exported: tuple[Checkpoint, Path]) -> None:
     folder = exported[1]
-    assert sorted(f.name for f in folder.iterdir()) == ["bundle.json", "golden.npz", "model.onnx"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "bundle.json", "golden.npz", "model.onnx", "parity.json",
+    ]  # fmt: skip
     assert [f.name for f in folder.parent.iterdir()] == [folder.name]
 
 
 def test_a_failed_export_keeps_the_old_bundle(exported: tuple[Checkpoint, Path]) -> None:
     checkpoint, folder = exported
     before = (folder / "bundle.json").read_bytes()
-    broken = Checkpoint(
-        model=checkpoint.model,
-        model_config=checkpoint.model_config,
-        preprocessing=checkpoint.preprocessing,
-        labels=("a", "b"),
-        card=CARD,
-    )
+    broken = replace(checkpoint, labels=("a", "b"))
     with pytest.raises(BundleError, match="2 labels"):
-        write_bundle(broken, folder)
+        write_bundle(broken, folder, ExportOptions(replace=True))
     assert (folder / "bundle.json").read_bytes() == before
     assert [f.name for f in folder.parent.iterdir()] == [folder.name]
+
+
+def test_an_old_bundle_is_replaced_only_when_asked(
+    exported: tuple[Checkpoint, Path], tmp_path: Path
+) -> None:
+    checkpoint, folder = exported
+    with pytest.raises(BundleError, match="exists already; replace it with --force"):
+        write_bundle(checkpoint, folder)
+    renamed = replace(checkpoint, card={**checkpoint.card, "name": "other"})
+    write_bundle(renamed, tmp_path / "b")
+    write_bundle(checkpoint, tmp_path / "b", ExportOptions(replace=True))
+    assert load_bundle(tmp_path / "b").card.name == "tiny"
+    assert [file.name for file in tmp_path.iterdir()] == ["b"]
+
+
+def test_parity_says_who_was_compared_at_which_batches(exported: tuple[Checkpoint, Path]) -> None:
+    report = read_parity(exported[1])
+    assert report is not None
+    assert "made-up windows" in report.source
+    (comparison,) = report.comparisons
+    assert (comparison.reference, comparison.candidate) == ("torch fp32", "onnxruntime fp32")
+    assert list(comparison.batch_errors) == ["1", "5", "16"]
+    assert max(comparison.batch_errors.values()) <= comparison.max_error + 1e-5
+    assert (comparison.sets, comparison.agreement) == ({}, None)
+    assert load_bundle(exported[1]).card.hashes.keys() >= {"parity.json", "model.onnx"}
+
+
+def compared(**sets: SetParity) -> Comparison:
+    return Comparison(
+        reference="onnxruntime fp32", candidate="onnxruntime int8", windows=1, batch_errors={},
+        max_error=0.0, mean_error=0.0, reference_ms=1.0, candidate_ms=1.0, sets=sets,
+    )  # fmt: skip
+
+
+def lost(clips: int, before: float, after: float) -> SetParity:
+    return SetParity(clips=clips, agreement=99.0, reference_top1=before, candidate_top1=after)
+
+
+def test_accuracy_may_fall_by_the_limit_over_all_clips() -> None:
+    options = ExportOptions(precision="fp16")
+    refuse_drop(compared(a=lost(1000, 90.0, 89.6)), options)
+    refuse_drop(compared(a=lost(1000, 90.0, 90.0), b=lost(30, 90.0, 86.67)), options)  # one clip
+    refuse_drop(compared(), options)
+    with pytest.raises(
+        BundleError, match=r"loses 0\.60 points .* over 1000 test clips.*--max-drop"
+    ):
+        refuse_drop(compared(a=lost(1000, 90.0, 89.4)), options)
+    with pytest.raises(BundleError, match=r"too much on: b 6\.67"):
+        refuse_drop(compared(a=lost(1000, 90.0, 90.0), b=lost(30, 90.0, 83.33)), options)
+    refuse_drop(compared(a=lost(1000, 90.0, 89.4)), replace(options, max_drop=1.0))
 
 
 def test_an_exported_bundle_recognises(exported: tuple[Checkpoint, Path]) -> None:
@@ -123,7 +142,7 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
     checkpoint = tiny_checkpoint()
     write_checkpoint(tmp_path / "tiny.safetensors", checkpoint)
     back = read_checkpoint(tmp_path / "tiny.safetensors")
-    assert back.model_config == checkpoint.model_config
+    assert back.model_configs == checkpoint.model_configs
     assert back.preprocessing == checkpoint.preprocessing
     assert (back.labels, back.card) == (checkpoint.labels, checkpoint.card)
     for name, value in checkpoint.model.state_dict().items():
@@ -140,7 +159,7 @@ def test_checkpoints_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be read"):
         read_checkpoint(tmp_path / "text.safetensors")
     save_file({"w": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(BundleError, match="has format None; expected 'c2vl-checkpoint-1'"):
+    with pytest.raises(BundleError, match="has format None; expected 'c2vl-checkpoint-"):
         read_checkpoint(tmp_path / "other.safetensors")
 
 

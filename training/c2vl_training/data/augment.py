@@ -114,7 +114,7 @@ def _about(axis: int, angles: np.ndarray) -> Float32[np.ndarray, "N 3 3"]:
 def tilted(joints: Batch, degrees: np.ndarray, rng: np.random.Generator) -> Batch:
     """Each window tilted about a random level axis, as by a camera that looks up or down."""
     N = joints.shape[1]
-    turn = _about(1, rng.uniform(-np.pi, np.pi, N))
+    turn = _about(1, rng.uniform(-np.pi, np.pi, (N,)))
     tilt = turn.transpose(0, 2, 1) @ _about(0, np.radians(degrees)) @ turn
     return (joints @ tilt.transpose(0, 2, 1)).astype(np.float32)
 

@@ -64,7 +64,7 @@ class ConceptHeads(nn.Module):
                 f"concept heads were given the sources {sorted(widths)}; expected one or more, "
                 f"none called {UNION!r}, which is made from the others; rename or add one"
             )
-        self.sources = tuple(widths)
+        self.sources, self.widths = tuple(widths), dict(widths)
         sizes = dict(widths)
         if len(widths) > 1:
             sizes[UNION] = sum(widths.values())

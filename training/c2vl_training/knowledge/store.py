@@ -1,0 +1,119 @@
+"""Embeddings of a set's samples in one safetensors file: what pre-training reads of knowledge."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from c2vl_serve.errors import C2VLError
+
+FORMAT = "c2vl-knowledge-1"
+UNIT_TOLERANCE = 1e-3  # of a norm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class KnowledgeEmbeddings:
+    """Up to S embeddings of each sample; zeros after the last.
+
+    Attributes:
+        sample_ids: in the order of the rows; keys, never text to learn from.
+        embeddings: ``N S D`` float32, unit norm.
+        counts: how many each sample has, at least 1.
+        made_with: source, settings and tower.
+
+    Raises:
+        C2VLError: when the parts do not fit each other.
+    """
+
+    sample_ids: tuple[str, ...]
+    embeddings: Float32[np.ndarray, "N S D"]
+    counts: Int64[np.ndarray, " N"]
+    made_with: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check what `pretrain` relies on."""
+        N, S, _ = self.embeddings.shape
+        if len(set(self.sample_ids)) != N or len(self.counts) != N:
+            raise C2VLError(
+                f"knowledge has {N} rows for {len(set(self.sample_ids))} distinct samples and "
+                f"{len(self.counts)} counts; make it again"
+            )
+        if N and not (self.counts.min() >= 1 and self.counts.max() <= S):
+            raise C2VLError(f"knowledge has counts outside 1..{S}; make it again")
+        norms = np.linalg.norm(self.embeddings, axis=-1)
+        if (np.abs(norms - self.given) > UNIT_TOLERANCE).any():
+            raise C2VLError("knowledge has embeddings that are not of unit norm; make it again")
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.sample_ids)
+
+    @property
+    def given(self) -> Bool[np.ndarray, "N S"]:
+        """True where there is an embedding, False for padding."""
+        return np.arange(self.embeddings.shape[1]) < self.counts[:, None]
+
+    def of(self, sample_ids: tuple[str, ...]) -> "KnowledgeEmbeddings":
+        """The rows of these samples, in this order, as a pool's clips need them.
+
+        Raises:
+            C2VLError: naming samples that there is nothing of.
+        """
+        row = {sample: index for index, sample in enumerate(self.sample_ids)}
+        missing = [sample for sample in sample_ids if sample not in row]
+        if missing:
+            raise C2VLError(
+                f"knowledge lacks {len(missing)} of {len(sample_ids)} samples, such as "
+                f"{missing[0]!r}; describe and embed them, or leave them out"
+            )
+        rows = np.array([row[sample] for sample in sample_ids], np.int64)
+        return KnowledgeEmbeddings(
+            sample_ids=sample_ids,
+            embeddings=self.embeddings[rows],
+            counts=self.counts[rows],
+            made_with=self.made_with,
+        )
+
+
+def write_knowledge(path: Path, knowledge: KnowledgeEmbeddings) -> None:
+    """Write beside and rename."""
+    described = {"sample_ids": list(knowledge.sample_ids), "made_with": knowledge.made_with}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.writing")
+    save_file(
+        {"embeddings": np.ascontiguousarray(knowledge.embeddings), "counts": knowledge.counts},
+        beside,
+        metadata={"format": FORMAT, "c2vl": json.dumps(described)},
+    )
+    beside.replace(path)
+
+
+def read_knowledge(path: Path) -> KnowledgeEmbeddings:
+    """Read the embeddings of a set.
+
+    Raises:
+        C2VLError: when the file is missing, of another format, or contradicts itself.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise C2VLError(f"knowledge {path} cannot be read: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise C2VLError(
+            f"knowledge {path} has format {metadata.get('format')!r}; expected {FORMAT!r}; make "
+            "it with `c2vl-train knowledge embed`"
+        )
+    described = json.loads(metadata["c2vl"])
+    return KnowledgeEmbeddings(
+        sample_ids=tuple(described["sample_ids"]),
+        embeddings=arrays["embeddings"],
+        counts=arrays["counts"],
+        made_with=described["made_with"],
+    )

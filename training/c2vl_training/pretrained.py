@@ -1,0 +1,111 @@
+"""A pretrained encoder in one safetensors file, with the whole run that made it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from c2vl_serve.errors import BundleError
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_training.model.encoders import Encoder, build_encoder, encoder_config
+from c2vl_training.model.projector import ConceptHeads, Projector
+from c2vl_training.pretrain import PretrainConfig, Pretrained
+
+FORMAT = "c2vl-pretrained-1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PretrainedFile:
+    """What was read back.
+
+    Attributes:
+        encoder: in evaluation mode.
+        projector: to the shared space, in evaluation mode.
+        heads: from embeddings to the shared space; None without knowledge.
+        preprocessing: what the encoder's input must go through.
+        run: the configuration, and what else was noted of the run.
+    """
+
+    encoder: Encoder
+    projector: Projector
+    heads: ConceptHeads | None
+    preprocessing: PreprocessingConfig
+    run: dict[str, Any]
+
+
+def write_pretrained(
+    path: Path, pretrained: Pretrained, config: PretrainConfig, noted: dict[str, Any]
+) -> None:
+    """Write beside and rename.
+
+    Args:
+        path: where.
+        pretrained: what a run left.
+        config: of that run.
+        noted: what it learned from: set, knowledge, number of clips.
+    """
+    heads = pretrained.heads
+    widths = (
+        {} if heads is None else {name: heads.heads[name].in_features for name in heads.sources}
+    )
+    described = {"config": config.to_dict(), "widths": widths, "noted": noted}
+    weights = {
+        f"{part}.{name}": value.contiguous()
+        for part in ("encoder", "projector", "heads")
+        if getattr(pretrained, part) is not None
+        for name, value in getattr(pretrained, part).state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".partial")
+    save_file(weights, beside, metadata={"format": FORMAT, "c2vl": json.dumps(described)})
+    beside.replace(path)
+
+
+def read_pretrained(path: Path) -> PretrainedFile:
+    """Read a pretrained encoder and rebuild it.
+
+    Raises:
+        BundleError: when the file is missing, of another format, or does not fit its own config.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"pretrained encoder {path} cannot be read: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise BundleError(
+            f"pretrained encoder {path} has format {metadata.get('format')!r}; expected "
+            f"{FORMAT!r}; write it with `c2vl-train pretrain`"
+        )
+    described = json.loads(metadata["c2vl"])
+    config = described["config"]
+    preprocessing = PreprocessingConfig.from_dict(config["preprocessing"])
+    encoder = build_encoder(
+        preprocessing.num_channels, preprocessing.num_joints, encoder_config(config["encoder"])
+    )
+    projector = Projector(encoder.num_features, config["num_projected"])
+    widths = described["widths"]
+    heads = ConceptHeads(widths, config["num_projected"]) if widths else None
+    try:
+        for part, module in (("encoder", encoder), ("projector", projector), ("heads", heads)):
+            if module is not None:
+                own = f"{part}."
+                module.load_state_dict(
+                    {k.removeprefix(own): v for k, v in weights.items() if k.startswith(own)}
+                )
+                module.eval()
+    except RuntimeError as error:
+        raise BundleError(
+            f"pretrained encoder {path} does not fit its own config: {error}"
+        ) from error
+    return PretrainedFile(
+        encoder=encoder,
+        projector=projector,
+        heads=heads,
+        preprocessing=preprocessing,
+        run=described,
+    )
