@@ -37,10 +37,10 @@ HAND_VERBS: dict[str, Clause] = {
     ),
 }
 ALSO = {
-    "up": "and up",
-    "down": "and down",
+    "up": "upwards",
+    "down": "downwards",
     "forward": "to the front",
-    "back": "and back",
+    "back": "to the back",
     "outward": "to the side",
     "inward": "across the body",
 }
