@@ -32,10 +32,10 @@ class Graph:
         return name
 
     def producer(self, name: str) -> onnx.NodeProto | None:
-        """The node that computes a tensor, if nobody but one other node reads it."""
+        """The node that computes a tensor, if no more than one other node reads it."""
         readers = Counter(value for node in self.nodes for value in node.input)
         readers.update(output.name for output in self._graph.output)
-        if readers[name] != 1:
+        if readers[name] > 1:
             return None
         return next((node for node in self.nodes if name in node.output), None)
 

@@ -20,10 +20,13 @@ from jaxtyping import Float32
 from c2vl_export.onnx import INPUT, OUTPUTS
 from c2vl_serve.skeleton.arrays import ModelInput
 
-LAYERS = ("Conv", "Gemm", "MatMul")  # what int8 makes faster, and what may be left in float
+# What int8 makes faster, and what may be left in float. Products over a few joints are not among
+# them: ONNX Runtime does them faster in float.
+LAYERS = ("Conv", "Gemm")
 # So that integers need not turn into floats between layers. Where a constant takes part, as in
 # what is left of a batch norm, one scale for all its channels would be too coarse.
 BETWEEN = ("Add", "Mul", "Relu", "MaxPool", "Concat")
+MOVING = ("Split", "Slice", "Reshape", "Transpose")  # which move numbers and change none
 # Ways to find the range of a tensor, with ONNX Runtime's options; the one with the least error is
 # taken. The plain extremes are not among them: one clip in which tracking jumps makes all steps
 # five times as coarse.
@@ -165,7 +168,11 @@ def _quantised(
     source.CopyFrom(model)
     # Said so that ONNX Runtime does not advise to fold what is folded.
     onnx.helper.set_model_props(source, {"onnx.quant.pre_process": "onnxruntime.quant"})
-    nodes = _nodes(model, LAYERS, with_constant=True) + _nodes(model, BETWEEN, with_constant=False)
+    nodes = [
+        *_nodes(model, LAYERS, with_constant=True),
+        *_nodes(model, BETWEEN, with_constant=False),
+        *(node.name for node in model.graph.node if node.op_type in MOVING),
+    ]
     with (
         tempfile.TemporaryDirectory(prefix="c2vl-int8-") as folder,
         warnings.catch_warnings(),
@@ -178,7 +185,7 @@ def _quantised(
             to,
             _Reader(windows, batch),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=[*LAYERS, *BETWEEN],
+            op_types_to_quantize=[*LAYERS, *BETWEEN, *MOVING],
             nodes_to_quantize=nodes,
             per_channel=True,
             # Seven bits: without VNNI, sums of two products of eight bits overflow sixteen, and
