@@ -17,7 +17,8 @@ FORBIDDEN = frozenset(
     }
 )  # fmt: skip
 
-# Those marked as supported in docs/operators.md of onnx-tensorrt, TensorRT's own parser.
+# Those marked as supported in docs/operators.md of onnx-tensorrt, TensorRT's own parser, in its
+# revisions for TensorRT 8.4 and 8.5: later ones could not be had here.
 _TENSORRT_LIST = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Cast
     Ceil Celu Clip Concat Constant ConstantOfShape Conv ConvTranspose Cos Cosh CumSum DepthToSpace
