@@ -53,7 +53,7 @@ test: setup
 serve: pose-model
 	$(BIN)/c2vl-serve run --port $(PORT)
 
-# Trains on the real sets (about ten minutes on 2 cores), then writes the bundle that ships.
+# Trains on the real sets (about 35 minutes on 2 quiet cores), then writes the bundle that ships.
 default-bundle: $(DEVELOPING)
 	$(BIN)/c2vl-train supervised everyday --data $(DATA) \
 	    --checkpoint training/checkpoints/everyday.safetensors --report docs/everyday
