@@ -179,10 +179,15 @@ def test_temperature_softens_what_is_too_sure(pool: Pool) -> None:
 def test_threshold_by_hand() -> None:
     known, unknown = np.array([0.9, 0.8, 0.7, 0.2]), np.array([0.3, 0.4, 0.5, 0.6])
     chosen = choose_threshold(known, unknown)
-    assert chosen.threshold == pytest.approx(0.7)
-    assert (chosen.known_accepted, chosen.unknown_rejected) == (0.75, 1.0)
+    assert chosen.threshold == pytest.approx(0.57)  # nine tenths of the way through the unknown
+    assert (chosen.known_accepted, chosen.unknown_rejected) == (0.75, 0.75)
     assert chosen.auroc == pytest.approx(0.75)
     assert judge_threshold(0.35, known, unknown).unknown_rejected == 0.25
+
+
+def test_a_tenth_of_the_unknown_clips_passes() -> None:
+    unknown = np.linspace(0, 0.999, 1000)
+    assert choose_threshold(np.ones(3), unknown).unknown_rejected == pytest.approx(0.9)
 
 
 def test_recipes_name_themselves_and_fit_their_network() -> None:

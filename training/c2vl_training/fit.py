@@ -19,6 +19,7 @@ from jaxtyping import Float64
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 from c2vl_training.checkpoint import Checkpoint, write_checkpoint
 from c2vl_training.config import TrainConfig
+from c2vl_training.data.augment import as_one_camera_sees
 from c2vl_training.data.labels import STILL_LABEL, label_sources
 from c2vl_training.data.pool import Pool, load_pool
 from c2vl_training.data.sets import SETS
@@ -46,6 +47,7 @@ class Validation:
     """What the validation run found, on groups that it did not train on."""
 
     accuracy: dict[str, dict[str, float | int]]
+    seen_by_camera: dict[str, dict[str, float | int]]
     temperature: float
     calibration_error: float
     unknown: UnknownThreshold
@@ -54,9 +56,10 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Test:
-    """What the final model does on the test splits."""
+    """What the final model does on the test splits; ``scores`` are of the clips as recorded."""
 
     accuracy: dict[str, dict[str, float | int]]
+    seen_by_camera: dict[str, dict[str, float | int]]
     calibration_error: float
     unknown: UnknownThreshold
     scores: Float64[np.ndarray, "N K"]
@@ -144,19 +147,30 @@ def _validate(
     shorter = config.shortened(VALIDATION_STEPS)
     training = labelled.where(~labelled.test & ~labelled.validation)
     model, histories = _train_members(shorter, training, "validation run", state, on_step)
-    held_back, idle = labelled.where(labelled.validation), _idle(config, labelled)
-    clips = clip_logits(model, sequences_of(held_back), config.preprocessing)
-    temperature = fit_temperature(clips, held_back.labels, idle)
+    held_back = labelled.where(labelled.validation)
+    clips = clip_logits(model, _both_ways(sequences_of(held_back), config), config.preprocessing)
+    labels, idle = np.tile(held_back.labels, 2), _idle(config, labelled)
+    temperature = fit_temperature(clips, labels, idle)
     scores = clips.scores(temperature, idle)
-    unknown_scores = _best(model, unknown, config, temperature, idle)
+    # Every second unknown clip chooses the threshold; the others judge it (see _test).
+    unknown_scores = _best(model, unknown[::2], config, temperature, idle)
+    recorded, seen = np.split(scores, 2)
     return Validation(
-        accuracy=accuracy_per_set(scores, held_back),
+        accuracy=accuracy_per_set(recorded, held_back),
+        seen_by_camera=accuracy_per_set(seen, held_back),
         temperature=temperature,
-        calibration_error=expected_calibration_error(scores, held_back.labels),
-        # Every second unknown clip chooses the threshold; the others judge it (see _test).
-        unknown=choose_threshold(scores.max(axis=1), unknown_scores[::2]),
+        calibration_error=expected_calibration_error(scores, labels),
+        unknown=choose_threshold(scores.max(axis=1), unknown_scores),
         histories=histories,
     )
+
+
+def _both_ways(sequences: list[SkeletonSequence], config: TrainConfig) -> list[SkeletonSequence]:
+    """The clips as recorded, then all of them as one camera sees them: serving meets both."""
+    rng = np.random.default_rng(config.seed)
+    return sequences + [
+        as_one_camera_sees(sequence, config.sampling.camera, rng) for sequence in sequences
+    ]
 
 
 def _best(
@@ -166,7 +180,7 @@ def _best(
     temperature: float,
     idle: int | None,
 ) -> Float64[np.ndarray, " N"]:
-    clips = clip_logits(model, sequences, config.preprocessing)
+    clips = clip_logits(model, _both_ways(sequences, config), config.preprocessing)
     return clips.scores(temperature, idle).max(axis=1)
 
 
@@ -178,14 +192,16 @@ def _test(
     validation: Validation,
 ) -> Test:
     idle = _idle(config, pool)
-    clips = clip_logits(model, sequences_of(pool), config.preprocessing)
+    clips = clip_logits(model, _both_ways(sequences_of(pool), config), config.preprocessing)
     scores = clips.scores(validation.temperature, idle)
     unknown_scores = _best(model, unknown[1::2], config, validation.temperature, idle)
+    recorded, seen = np.split(scores, 2)
     return Test(
-        accuracy=accuracy_per_set(scores, pool),
-        calibration_error=expected_calibration_error(scores, pool.labels),
+        accuracy=accuracy_per_set(recorded, pool),
+        seen_by_camera=accuracy_per_set(seen, pool),
+        calibration_error=expected_calibration_error(scores, np.tile(pool.labels, 2)),
         unknown=judge_threshold(validation.unknown.threshold, scores.max(axis=1), unknown_scores),
-        scores=scores,
+        scores=recorded,
         labels=pool.labels,
     )
 
@@ -195,12 +211,14 @@ def _report(config: TrainConfig, validation: Validation, test: Test) -> dict[str
         "recipe": config.to_dict(),
         "validation": {
             "accuracy": validation.accuracy,
+            "accuracy_seen_by_camera": validation.seen_by_camera,
             "temperature": validation.temperature,
             "expected_calibration_error": validation.calibration_error,
             "unknown": asdict(validation.unknown),
         },
         "test": {
             "accuracy": test.accuracy,
+            "accuracy_seen_by_camera": test.seen_by_camera,
             "expected_calibration_error": test.calibration_error,
             "unknown": asdict(test.unknown),
         },
@@ -223,7 +241,8 @@ def _card(config: TrainConfig, pool: Pool, validation: Validation, test: Test) -
             "temperature": validation.temperature,
             "expected_calibration_error": test.calibration_error,
             "threshold": validation.unknown.threshold,
-            "fitted_on": "validation groups of the training splits, and actions never trained on",
+            "fitted_on": "validation groups of the training splits and actions never trained on, "
+            "as recorded and as one camera would see them",
             "known_accepted": test.unknown.known_accepted,
             "unknown_rejected": test.unknown.unknown_rejected,
         },

@@ -6,12 +6,13 @@ legs at all. Each function takes and returns a whole batch, persons of one seque
 windows (``T N V 3`` joints in metres, y up; ``T N V`` visibility).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32
 
 from c2vl_serve.skeleton.layout import SkeletonLayout
+from c2vl_serve.skeleton.sequence import SkeletonSequence
 
 Batch = Float32[np.ndarray, "T N V 3"]
 Seen = Float32[np.ndarray, "T N V"]
@@ -169,6 +170,21 @@ def seen_by_camera(
         np.where(disturbed[:, None, None], view, joints).astype(np.float32),
         np.where(disturbed[:, None] & hidden, 0, seen).astype(np.float32),
     )
+
+
+def as_one_camera_sees(
+    sequence: SkeletonSequence, model: CameraModel, rng: np.random.Generator
+) -> SkeletonSequence:
+    """A whole recorded sequence as a random single camera would give it, each person alike."""
+    joints, seen = seen_by_camera(
+        sequence.joints,
+        sequence.visibility,
+        np.ones(sequence.joints.shape[1], bool),
+        model,
+        sequence.layout,
+        rng,
+    )
+    return replace(sequence, joints=joints, visibility=seen)
 
 
 def _lagged(view: Batch, weight: np.ndarray) -> Batch:
