@@ -37,7 +37,7 @@ from c2vl_training.model.classifier import ClassifierConfig
 from c2vl_training.model.ensemble import Ensemble, ensemble_of
 from c2vl_training.supervised import History, Progress, classifier_config, train
 
-VALIDATION_STEPS = 0.4  # of the final run's steps
+VALIDATION_STEPS = 0.33  # of the final run's steps
 
 OnStep = Callable[[str, Progress], None]
 

@@ -15,7 +15,7 @@ MEMBERS = (
     Member(encoder=TemporalConfig(), num_steps=1600),
     Member(
         encoder=GraphConfig(channels=40, blocks_per_stage=2, stem_stride=2),
-        num_steps=1500,
+        num_steps=2000,
         batch_size=160,
     ),
 )

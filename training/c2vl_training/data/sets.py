@@ -112,7 +112,7 @@ SETS: dict[str, SetDescription] = {
         group=_extra("subjects"),
         validation=(2, 8),
         disturb=0.45,
-        weight=2.0,
+        weight=2.5,
         licence="Northwestern-UCLA (Wang et al., CVPR 2014): academic research; copy CC BY-NC 4.0",
     ),
     "msr_action3d": SetDescription(
@@ -125,6 +125,7 @@ SETS: dict[str, SetDescription] = {
         group=_extra("subjects"),
         validation=(9,),
         disturb=0.8,
+        weight=1.2,
         licence="MSR Action3D (Li et al., 2010): Microsoft Research, research use",
     ),
     "msr_daily6": SetDescription(
