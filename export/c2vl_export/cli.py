@@ -44,6 +44,9 @@ def export(
         Path | None, typer.Option(help="Also write a Triton model repository here.")
     ] = None,
     max_drop: Annotated[float, typer.Option(help="Points of accuracy that may be lost.")] = 0.5,
+    dynamic_frames: Annotated[
+        bool, typer.Option("--dynamic-frames", help="Windows of any multiple of 8 frames.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an older bundle.")] = False,
     min_batch: Annotated[int, typer.Option(help="Of --trt.")] = 1,
     opt_batch: Annotated[int, typer.Option(help="Of --trt: tuned for it.")] = 8,
@@ -62,6 +65,7 @@ def export(
         runtime=_one_of("onnxruntime", openvino=openvino, tensorrt=trt),
         data=data,
         max_drop=max_drop,
+        dynamic_frames=dynamic_frames,
         replace=force,
         tensorrt=TensorRtOptions(
             min_batch=min_batch,

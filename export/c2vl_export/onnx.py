@@ -1,8 +1,9 @@
-"""A checkpoint's network as ONNX: dynamic batch, logits and representation, folded and checked."""
+"""A checkpoint's network as ONNX: dynamic batch, both outputs, folded and checked."""
 
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -14,17 +15,21 @@ from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_training.checkpoint import Checkpoint
 
 OPSET = 18
+FRAMES_STEP = 8  # no encoder halves time more than three times
 INPUT, OUTPUTS = "skeletons", ("logits", "representation")
 
 
-def write_onnx(checkpoint: Checkpoint, window: ModelInput, path: Path) -> None:
+def write_onnx(
+    checkpoint: Checkpoint, window: ModelInput, path: Path, *, dynamic_frames: bool = False
+) -> None:
     """Write ``model.onnx``; input ``skeletons N C T V M``, outputs ``logits, representation``.
 
     Args:
         checkpoint: what to write.
-        window: a model input of any batch, for its shape. The number of frames is fixed: every
-            window of a bundle has the same.
+        window: a model input of any batch, for its shape.
         path: where to.
+        dynamic_frames: take windows of any multiple of :data:`FRAMES_STEP` frames, two at least,
+            and not only of as many as the bundle's own have.
 
     Raises:
         BundleError: when the graph uses operators that not every runtime has.
@@ -43,7 +48,7 @@ def write_onnx(checkpoint: Checkpoint, window: ModelInput, path: Path) -> None:
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=list(OUTPUTS),
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+            dynamic_shapes=(_dynamic(dynamic_frames),),
             verbose=False,
         )
     if program is None:
@@ -52,6 +57,14 @@ def write_onnx(checkpoint: Checkpoint, window: ModelInput, path: Path) -> None:
     check_operators(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def _dynamic(frames: bool) -> dict[int, Any]:
+    """Which axes of the input may have any length."""
+    batch = {0: torch.export.Dim("batch", min=1, max=4096)}
+    if not frames:
+        return batch
+    return {**batch, 2: FRAMES_STEP * torch.export.Dim("steps", min=2, max=512)}
 
 
 def _named(model: onnx.ModelProto) -> onnx.ModelProto:

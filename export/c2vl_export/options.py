@@ -56,6 +56,7 @@ class ExportOptions:
         runtime: that the bundle is for.
         data: folder of the checkpoint's sets; None compares on made-up windows only.
         max_drop: points of accuracy that the bundle may lose on the test clips.
+        dynamic_frames: whether the network takes windows of other lengths, too.
         replace: whether an older bundle in the same place may go.
         tensorrt: for plans.
     """
@@ -64,6 +65,7 @@ class ExportOptions:
     runtime: str = "onnxruntime"
     data: Path | None = None
     max_drop: float = 0.5
+    dynamic_frames: bool = False
     replace: bool = False
     tensorrt: TensorRtOptions = field(default_factory=TensorRtOptions)
 
@@ -80,6 +82,11 @@ class ExportOptions:
             raise C2VLError(
                 "int8 needs real clips to find its ranges and to measure what it costs; give the "
                 "folder of the skeleton sets with --data"
+            )
+        if self.dynamic_frames and self.runtime != "onnxruntime":
+            raise C2VLError(
+                f"{self.runtime} is tuned to windows of one length; leave out --dynamic-frames, or "
+                "export for ONNX Runtime"
             )
         if not 0 <= self.max_drop <= 100:
             raise C2VLError(

@@ -89,7 +89,7 @@ def write_bundle(
         tempfile.TemporaryDirectory(prefix="c2vl-export-") as work,
         staged(folder, mark=CARD, replace=options.replace) as beside,
     ):
-        source = _float_bundle(checkpoint, Path(work))
+        source = _float_bundle(checkpoint, Path(work), options)
         network = _network(source, clips, options)
         _write_files(source, network, options, beside)
         report = _compared(checkpoint, source, load_bundle(beside), network, clips, options)
@@ -97,11 +97,11 @@ def write_bundle(
     return report
 
 
-def _float_bundle(checkpoint: Checkpoint, folder: Path) -> ModelBundle:
+def _float_bundle(checkpoint: Checkpoint, folder: Path, options: ExportOptions) -> ModelBundle:
     """The network in fp32 for ONNX Runtime, with torch's golden logits; what all is made from."""
     sequence = golden_sequence(checkpoint.preprocessing)
     window = preprocess(sequence, checkpoint.preprocessing)
-    write_onnx(checkpoint, window, folder / MODEL)
+    write_onnx(checkpoint, window, folder / MODEL, dynamic_frames=options.dynamic_frames)
     logits, _ = TorchRuntime(checkpoint.model).run(window)
     golden = Golden(sequence=sequence, logits=logits)
     write_golden(folder / GOLDEN, golden)

@@ -14,7 +14,7 @@ from c2vl_export.operators import check_operators, check_tensorrt  # noqa: E402
 from c2vl_export.options import ExportOptions  # noqa: E402
 from c2vl_export.package import refuse_drop, write_bundle  # noqa: E402
 from c2vl_serve.bundle import load_bundle  # noqa: E402
-from c2vl_serve.errors import BundleError  # noqa: E402
+from c2vl_serve.errors import BundleError, C2VLError  # noqa: E402
 from c2vl_serve.recognition.onnx_runtime import OnnxRuntime  # noqa: E402
 from c2vl_serve.recognition.parity import Comparison, SetParity, read_parity  # noqa: E402
 from c2vl_serve.recognition.recognizer import ActionRecognizer  # noqa: E402
@@ -44,6 +44,23 @@ def test_torch_is_onnx_runtime(exported: tuple[Checkpoint, Path], batch: int) ->
     found = OnnxRuntime(load_bundle(folder)).run(x.numpy())
     for ours, theirs in zip(expected, found, strict=True):
         np.testing.assert_allclose(theirs, ours.numpy(), atol=1e-5)
+
+
+def test_windows_of_other_lengths_where_asked_for(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint()
+    write_bundle(checkpoint, tmp_path / "any", ExportOptions(dynamic_frames=True))
+    runtime = OnnxRuntime(load_bundle(tmp_path / "any"))
+    for batch, frames in ((1, 16), (5, 40), (2, 128)):
+        x = torch.randn(batch, 10, frames, 15, 1)
+        x[:, -1] = (x[:, -1] > 0).float()
+        with torch.no_grad():
+            expected, _ = checkpoint.model(x)
+        np.testing.assert_allclose(runtime.run(x.numpy())[0], expected.numpy(), atol=1e-5)
+
+
+def test_other_runtimes_have_windows_of_one_length() -> None:
+    with pytest.raises(C2VLError, match="tensorrt is tuned to windows of one length"):
+        ExportOptions(runtime="tensorrt", dynamic_frames=True)
 
 
 def test_the_graph_uses_operators_of_every_runtime(exported: tuple[Checkpoint, Path]) -> None:
