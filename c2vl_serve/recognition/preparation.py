@@ -101,6 +101,11 @@ def prepare(
     )
 
 
+def nobody(config: PreprocessingConfig) -> Prepared:
+    """What is left to answer where an input shows no person at all."""
+    return Prepared(inputs=_no_windows(config), persons=(), notes=(), milliseconds=0.0)
+
+
 def _person(
     person: SkeletonSequence,
     config: PreprocessingConfig,

@@ -9,15 +9,20 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from c2vl_serve.errors import RuntimeUnavailable
+from c2vl_serve.recognition.bench import golden_windows
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service import problems
+from c2vl_serve.service.admission import Admission
+from c2vl_serve.service.batching import Batcher
+from c2vl_serve.service.engine import engine_for
 from c2vl_serve.service.keys import ApiKeyGate
 from c2vl_serve.service.lanes import Lane
 from c2vl_serve.service.limits import BodyGuard
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.predictor import Predictor
-from c2vl_serve.service.routes import ServiceState, router
+from c2vl_serve.service.routes import router
 from c2vl_serve.service.settings import ServiceSettings, read_settings
+from c2vl_serve.service.state import ServiceState
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,8 @@ def create_app(
             yield
         finally:
             state.predictor, state.reason = None, "the service is stopping"
+            if state.batcher is not None:
+                await state.batcher.close()
             await asyncio.to_thread(poses.close)
             await asyncio.to_thread(state.videos.close)
             await asyncio.to_thread(state.skeletons.close)
@@ -67,6 +74,7 @@ def create_app(
     app.include_router(router)
     problems.install(app)
     # The last added is the outermost: no key, no body.
+    app.add_middleware(Admission)
     app.add_middleware(BodyGuard, settings=settings)
     app.add_middleware(ApiKeyGate, keys=[key.get_secret_value() for key in settings.api_keys])
     return app
@@ -104,6 +112,11 @@ async def _load(
             state.reason = str(error)
             logger.error("not ready: %s", error)
             return
+    engine = engine_for(recognizer.runtime, workers=settings.workers, max_batch=settings.max_batch)
+    await asyncio.to_thread(engine.warm, golden_windows(recognizer.bundle, 1))
+    state.batcher = Batcher(
+        engine, max_wait=settings.max_skeleton_wait, max_backlog=settings.max_backlog
+    )
     state.predictor = Predictor(recognizer, poses, settings)
     logger.info(
         "serving bundle=%s runtime=%s", recognizer.bundle.card.identity, recognizer.runtime.name

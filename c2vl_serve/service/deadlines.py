@@ -1,47 +1,38 @@
-"""DeadlineProtocol: uvicorn's HTTP/1.1 with the two deadlines that it lacks.
+"""DeadlineProtocol: uvicorn's HTTP/1.1 with the bounds that it lacks.
 
-uvicorn waits for a request's headers for ever, and for ever reads (and drops) the rest of a body
-that was answered early. Both would let a client hold a connection at no cost. Closing at once
-after an early answer is no way out: the client, still sending, would get a reset and no answer.
+uvicorn waits for a request's headers for ever, takes any number of them, and for ever reads (and
+drops) the rest of a body that was answered early. All would let a client hold a connection or
+memory at no cost. Closing at once after an early answer is no way out: the client, still sending,
+would get a reset and no answer.
 """
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from c2vl_serve.service.problems import MEDIA_TYPE, Problem
 
 LINGER_SECONDS = 10.0  # for which a body that was answered early is still read and dropped
+MAX_HEAD_BYTES = 65_536  # of a request's line and headers
 
 
-def protocol_class(header_seconds: float) -> type[H11Protocol]:
+def protocol_class(header_seconds: float) -> type[HttpToolsProtocol]:
     """A protocol for ``uvicorn.Config(http=...)`` with this header deadline, in seconds."""
 
-    class DeadlineProtocol(H11Protocol):
+    class DeadlineProtocol(HttpToolsProtocol):
         """Closes connections whose headers, or dropped bodies, do not end."""
 
         _timer: asyncio.TimerHandle | None = None
+        _head_bytes = 0  # of a request whose headers are not whole
+        _is_in_head = False
+        _is_in_body = False
+        _is_dropping = False  # the rest of a body that was answered early
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: Any) -> None:  # uvloop's are no asyncio.Transport
             super().connection_made(transport)
-            self._expect_headers()
-
-        def send_400_response(self, msg: str) -> None:
-            """What is not HTTP at all also gets a problem, and no second chance."""
-            body = bytes(Problem(400, "this is not a valid HTTP/1.1 request").response().body)
-            headers = [
-                ("content-type", MEDIA_TYPE),
-                ("content-length", str(len(body))),
-                ("connection", "close"),
-            ]
-            for event in (
-                h11.Response(status_code=400, reason=b"Bad Request", headers=headers),
-                h11.Data(data=body),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
-            self.transport.close()
+            self._arm(header_seconds, self._headers_late)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._disarm()
@@ -49,24 +40,48 @@ def protocol_class(header_seconds: float) -> type[H11Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
-                if self._is_answered():
-                    return
-                self._disarm()
-            elif self._timer is None and self.timeout_keep_alive_task is None:
-                self._expect_headers()
+            if not self._is_in_head or self.transport.is_closing():
+                return
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.send_400_response("headers too long")
+            elif self._timer is None and not self._is_answering():
+                self._arm(header_seconds, self._headers_late)
+
+        def on_message_begin(self) -> None:
+            self._is_in_head = True
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self._disarm()
+            self._head_bytes = 0
+            self._is_in_head, self._is_in_body = False, True
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._is_in_body = False
+            if self._is_dropping:
+                self._is_dropping = False
+                self._arm(header_seconds, self._close)  # uvicorn waits for the next request
+            super().on_message_complete()
 
         def on_response_complete(self) -> None:
-            self._disarm()
             super().on_response_complete()
-            if self.conn.their_state is h11.SEND_BODY:
-                self._timer = self.loop.call_later(LINGER_SECONDS, self._close)
+            if self._is_in_body:
+                self._is_dropping = True
+                self._arm(LINGER_SECONDS, self._close)
 
-        def _is_answered(self) -> bool:
-            return self.cycle is not None and self.cycle.response_complete
+        def send_400_response(self, msg: str) -> None:
+            """What is not HTTP at all also gets a problem, and no second chance."""
+            self.transport.write(_spelled_out(Problem(400, "this is not a valid HTTP/1.1 request")))
+            self.transport.close()
 
-        def _expect_headers(self) -> None:
-            self._timer = self.loop.call_later(header_seconds, self._headers_late)
+        def _is_answering(self) -> bool:
+            return self.cycle is not None and not self.cycle.response_complete
+
+        def _arm(self, seconds: float, late: Callable[[], None]) -> None:
+            self._disarm()
+            self._timer = self.loop.call_later(seconds, late)
 
         def _disarm(self) -> None:
             if self._timer is not None:
@@ -74,8 +89,9 @@ def protocol_class(header_seconds: float) -> type[H11Protocol]:
                 self._timer = None
 
         def _headers_late(self) -> None:
-            if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
-                self.transport.write(_late_answer(header_seconds))
+            if not self.transport.is_closing():
+                sentence = f"the request's headers did not arrive within {header_seconds:g} s"
+                self.transport.write(_spelled_out(Problem(408, sentence)))
             self._close()
 
         def _close(self) -> None:
@@ -85,13 +101,11 @@ def protocol_class(header_seconds: float) -> type[H11Protocol]:
     return DeadlineProtocol
 
 
-def _late_answer(header_seconds: float) -> bytes:
-    """A 408 answer, spelled out: no request is there yet that a framework could answer."""
-    body = Problem(
-        408, f"the request's headers did not arrive within {header_seconds:g} s"
-    ).response()
+def _spelled_out(problem: Problem) -> bytes:
+    """An answer as bytes: no request is there yet that a framework could answer."""
+    body = bytes(problem.response().body)
     head = (
-        f"HTTP/1.1 408 Request Timeout\r\ncontent-type: {MEDIA_TYPE}\r\n"
-        f"content-length: {len(body.body)}\r\nconnection: close\r\n\r\n"
+        f"HTTP/1.1 {problem.status} {problem.title}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     )
-    return head.encode() + bytes(body.body)
+    return head.encode() + body

@@ -1,7 +1,7 @@
 """Lane: a bounded thread pool whose queue is bounded by estimated wait, not by count.
 
-There is one for skeletons and one for videos, so that neither blocks the event loop and a video
-of a minute never stands before a skeleton of a millisecond.
+There is one for skeletons that are long and one for videos, so that neither blocks the event loop
+and a video of a minute never stands before a skeleton of a millisecond.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Lane:
     def __init__(self, name: str, *, workers: int, max_wait: float, first_guess: float) -> None:
         self.name = name
         self._workers = workers
-        self._max_wait = max_wait
+        self.max_wait = max_wait
         self._seconds = first_guess
         self._pending = 0  # waiting or running
         self._lock = threading.Lock()
@@ -62,21 +62,21 @@ class Lane:
         abandoned = threading.Event()
         future = self._submit(lambda: work(abandoned), deadline)
         result = asyncio.wrap_future(future)
-        gone = asyncio.create_task(_disconnected(receive))
+        gone = asyncio.create_task(disconnected(receive))
         either: set[asyncio.Future[Any]] = {result, gone}
         try:
             await _first(either, self._longest_wait(deadline))
             if future.running():
-                await _first(either, _remaining(deadline))
+                await _first(either, remaining(deadline))
             if result.done():
                 return result.result()
             if gone.done():
                 raise Problem(CLIENT_GONE, "the client closed the connection")
-            if _remaining(deadline) == 0:
+            if remaining(deadline) == 0:
                 raise busy("X-Request-Timeout passed before the answer was ready", self._seconds)
             raise busy(
-                f"{self.name} requests did not start within {self._max_wait:g} s; try again later",
-                self._max_wait,
+                f"{self.name} requests did not start within {self.max_wait:g} s; try again later",
+                self.max_wait,
             )
         finally:
             abandoned.set()
@@ -86,19 +86,19 @@ class Lane:
 
     def _longest_wait(self, deadline: float | None) -> float:
         """Seconds until work that has not started is given up, whatever was estimated."""
-        remaining = _remaining(deadline)
-        return self._max_wait if remaining is None else min(self._max_wait, remaining)
+        left = remaining(deadline)
+        return self.max_wait if left is None else min(self.max_wait, left)
 
     def close(self) -> None:
         """Drop what waits, finish what runs."""
         self._pool.shutdown(cancel_futures=True)
 
     def _submit(self, work: Callable[[], T], deadline: float | None) -> Future[T]:
-        wait, remaining = self.estimated_wait, _remaining(deadline)
-        if wait > self._max_wait or (remaining is not None and wait > remaining):
+        wait, left = self.estimated_wait, remaining(deadline)
+        if wait > self.max_wait or (left is not None and wait > left):
             raise busy(
                 f"{self.name} requests would wait about {wait:.1f} s now, longer than "
-                f"{'the request allows' if wait <= self._max_wait else f'{self._max_wait:g} s'}; "
+                f"{'the request allows' if wait <= self.max_wait else f'{self.max_wait:g} s'}; "
                 "try again later",
                 wait,
             )
@@ -122,7 +122,8 @@ class Lane:
             self._pending -= 1
 
 
-def _remaining(deadline: float | None) -> float | None:
+def remaining(deadline: float | None) -> float | None:
+    """Seconds until ``deadline`` on the loop's clock, at least 0; None where there is none."""
     if deadline is None:
         return None
     return max(0.0, deadline - asyncio.get_running_loop().time())
@@ -132,6 +133,7 @@ async def _first(either: set[asyncio.Future[Any]], timeout: float | None) -> Non
     await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Return once the client has gone; to be called after the body was read."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -61,4 +61,6 @@ class PosePool:
             num_workers=settings.pose_workers,
             limits=settings.video_limits,
             timeout=settings.pose_timeout,
+            memory_bytes=settings.pose_memory_bytes,
+            max_tasks=settings.pose_max_tasks,
         )

@@ -1,9 +1,17 @@
-"""Predictor: bytes of a skeleton or a video -> Prediction; blocking, shared by HTTP and CLI."""
+"""Predictor: bytes of a skeleton or a video -> Prediction, in steps; shared by HTTP and CLI.
+
+    decode | the pose workers   bytes -> a sequence
+    ask                         a sequence -> windows that wait for the network
+    answer                      the network's outputs -> Prediction
+
+The command line takes them in a row; the service has a queue before the last.
+"""
 
 import base64
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -11,8 +19,9 @@ import orjson
 
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.pose import PoseExtraction
-from c2vl_serve.recognition.answers import Recognition
+from c2vl_serve.recognition.preparation import Prepared, nobody
 from c2vl_serve.recognition.recognizer import ActionRecognizer
+from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.service.bodies import Upload
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.problems import Problem
@@ -32,6 +41,35 @@ from c2vl_serve.skeleton.sequence import SkeletonSequence
 LARGE_BODY = 2**22
 # JSON arrays and objects in one body: 3 million joints, a long way beyond what fits as text.
 MAX_CONTAINERS = 4_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Decoded:
+    """An input as a sequence, and what the answer has to tell about it.
+
+    Attributes:
+        sequence: None where a video shows nobody.
+        frames: what became of the input's frames.
+        notes: sentences for the answer.
+        timing_ms: spent so far, by stage.
+        begun: by ``perf_counter``.
+        overlay: a ``data:`` URI, where one was asked for.
+    """
+
+    sequence: SkeletonSequence | None
+    frames: Frames
+    notes: tuple[str, ...]
+    timing_ms: Mapping[str, float]
+    begun: float
+    overlay: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Asked:
+    """An input that only waits for the network."""
+
+    decoded: Decoded
+    prepared: Prepared
 
 
 class Predictor:
@@ -58,32 +96,64 @@ class Predictor:
             Problem: the body is not JSON although it says so.
             SequenceError: the skeleton cannot be used.
         """
+        return self._at_once(self.ask(self.decode(upload, query), query), query)
+
+    def video(self, source: bytes | Path, query: PredictQuery) -> Prediction:
+        """The answer to a video, given as its content or its path.
+
+        Raises:
+            SequenceError: the video cannot be used.
+            RuntimeUnavailable: poses cannot be estimated here, or took too long.
+        """
+        return self._at_once(self.ask_video(source, query), query)
+
+    def decode(self, upload: Upload, query: PredictQuery) -> Decoded:
+        """The sequence in an upload.
+
+        Raises:
+            Problem: the body is not JSON although it says so.
+            SequenceError: it holds no skeleton that can be used.
+        """
         begun = perf_counter()
         options = query.read_options(self._settings.sequence_limits)
         with self._large if len(upload.data) > LARGE_BODY else nullcontext():
             sequence = _decode(upload, options)
-        decode = 1000 * (perf_counter() - begun)
-        recognition = self._recognise(sequence, query)
         T = sequence.num_frames
-        notes = ["draw applies to videos; a skeleton has no picture"] if query.draw else []
-        return self._prediction(
-            recognition,
+        return Decoded(
+            sequence=sequence,
             frames=Frames(read=T, used=T, fps=sequence.fps, complete=True),
-            notes=notes,
-            timing_ms={"decode": decode},
+            notes=("draw applies to videos; a skeleton has no picture",) if query.draw else (),
+            timing_ms={"decode": 1000 * (perf_counter() - begun)},
             begun=begun,
         )
 
-    def video(
+    def ask(self, decoded: Decoded, query: PredictQuery) -> Asked:
+        """The windows of a sequence.
+
+        Raises:
+            SequenceError: when the sequence cannot be used by this bundle.
+        """
+        if decoded.sequence is None:
+            prepared = nobody(self.recognizer.bundle.card.preprocessing)
+        else:
+            prepared = self.recognizer.prepare(
+                decoded.sequence,
+                window=query.window,
+                stride=query.stride,
+                max_persons=query.persons,
+            )
+        return Asked(decoded=decoded, prepared=prepared)
+
+    def ask_video(
         self,
         source: bytes | Path,
         query: PredictQuery,
         abandoned: threading.Event | None = None,
-    ) -> Prediction:
-        """The answer to a video, given as its content or its path.
+    ) -> Asked:
+        """The windows of the people in a video; blocks while a pose worker watches it.
 
         Args:
-            source: anything that FFmpeg decodes.
+            source: anything that FFmpeg decodes, or where it lies.
             query: how to answer.
             abandoned: set when nobody waits for the answer any more.
 
@@ -95,55 +165,46 @@ class Predictor:
         found = self._poses.extractor().extract(
             source, max_persons=query.persons, draw=query.draw, cancel=abandoned
         )
-        recognition = (
-            Recognition(actions=(), recognised=False, persons=(), notes=(), timing_ms={})
-            if found.sequence is None
-            else self._recognise(found.sequence, query)
-        )
-        return self._prediction(
-            recognition,
+        decoded = Decoded(
+            sequence=found.sequence,
             frames=Frames(
                 read=found.frames.read,
                 used=found.frames.used,
                 fps=found.frames.fps,
                 complete=found.frames.complete,
             ),
-            notes=[*found.notes],
+            notes=found.notes,
             timing_ms=found.timing_ms,
             begun=begun,
             overlay=_data_uri(found),
         )
+        return self.ask(decoded, query)
 
-    def _recognise(self, sequence: SkeletonSequence, query: PredictQuery) -> Recognition:
-        return self.recognizer.recognise(
-            sequence,
-            top_k=query.top_k,
-            window=query.window,
-            stride=query.stride,
-            max_persons=query.persons,
-        )
-
-    def _prediction(
-        self,
-        recognition: Recognition,
-        *,
-        frames: Frames,
-        notes: list[str],
-        timing_ms: Mapping[str, float],
-        begun: float,
-        overlay: str | None = None,
+    def answer(
+        self, asked: Asked, outputs: Outputs, query: PredictQuery, *, inference_ms: float
     ) -> Prediction:
-        total = 1000 * (perf_counter() - begun)
-        spent = {**timing_ms, **recognition.timing_ms, "total": total}
+        """What the network's outputs say about what was asked."""
+        recognition = self.recognizer.answer(
+            asked.prepared, outputs, top_k=query.top_k, inference_ms=inference_ms
+        )
+        decoded = asked.decoded
+        total = 1000 * (perf_counter() - decoded.begun)
+        spent = {**decoded.timing_ms, **recognition.timing_ms, "total": total}
         return Prediction.of(
             recognition,
             bundle=self.recognizer.bundle.card.identity,
             runtime=self.recognizer.runtime.name,
-            frames=frames,
-            notes=[*notes, *recognition.notes],
+            frames=decoded.frames,
+            notes=[*decoded.notes, *recognition.notes],
             timing_ms=TimingMs(**{stage: round(ms, 3) for stage, ms in spent.items()}),
-            overlay=overlay,
+            overlay=decoded.overlay,
         )
+
+    def _at_once(self, asked: Asked, query: PredictQuery) -> Prediction:
+        begun = perf_counter()
+        outputs = self.recognizer.run(asked.prepared.inputs)
+        spent = 1000 * (perf_counter() - begun)
+        return self.answer(asked, outputs, query, inference_ms=spent)
 
 
 def _decode(upload: Upload, options: ReadOptions) -> SkeletonSequence:

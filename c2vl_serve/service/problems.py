@@ -45,11 +45,16 @@ class Problem(Exception):
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
 
+    @property
+    def title(self) -> str:
+        """The status' own phrase."""
+        return _OWN_TITLES.get(self.status) or HTTPStatus(self.status).phrase
+
     def response(self) -> Response:
         """The answer; ``type`` is ``about:blank``, as ``title`` is the status' own phrase."""
         content: dict[str, Any] = {
             "type": "about:blank",
-            "title": _OWN_TITLES.get(self.status) or HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "detail": self.detail,
         }

@@ -1,43 +1,21 @@
 """The routes of the main job: health, the bundle's card, and predict."""
 
-import asyncio
 import logging
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from c2vl_serve.service.bodies import Upload, read_upload
-from c2vl_serve.service.lanes import Lane
+from c2vl_serve.service import dispatch
+from c2vl_serve.service.bodies import read_upload
 from c2vl_serve.service.openapi import PREDICT_BODY, PROBLEMS
-from c2vl_serve.service.predictor import Predictor
-from c2vl_serve.service.problems import RETRY_UNAVAILABLE, busy
+from c2vl_serve.service.problems import busy
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.schemas import BundleAnswer, Health, Prediction, ProblemDetails
+from c2vl_serve.service.state import ServiceState
 
 logger = logging.getLogger(__name__)
 router = APIRouter()
-
-
-@dataclass(kw_only=True, slots=True)
-class ServiceState:
-    """What the routes share; ``predictor`` is None while, and because of, ``reason``."""
-
-    skeletons: Lane
-    videos: Lane
-    predictor: Predictor | None = None
-    reason: str = "the bundle is being loaded"
-
-    def ready(self) -> Predictor:
-        """The predictor.
-
-        Raises:
-            Problem: 503 with the reason why there is none.
-        """
-        if self.predictor is None:
-            raise busy(f"not ready: {self.reason}", RETRY_UNAVAILABLE)
-        return self.predictor
 
 
 def _state(request: Request) -> ServiceState:
@@ -57,8 +35,11 @@ async def live() -> Health:
     responses={503: {"model": ProblemDetails, "description": "not ready, with the reason"}},
 )
 async def ready(request: Request) -> Health:
-    """503 with the reason until then; it does not ask for the pose model."""
-    _state(request).ready()
+    """503 with the reason until then, and once told to stop; the pose model is not asked for."""
+    state = _state(request)
+    state.ready()
+    if state.is_draining:
+        raise busy("not ready: the service is stopping", 1.0)
     return Health(status="ready")
 
 
@@ -78,45 +59,21 @@ async def bundle(request: Request) -> Response:
     "/predict",
     tags=["predict"],
     summary="A skeleton or a video, answered with actions",
-    response_model_exclude_none=True,
+    response_model=Prediction,
     responses=PROBLEMS,
     openapi_extra={"requestBody": PREDICT_BODY},
 )
-async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Prediction:
+async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
     """Send a skeleton as JSON or ``.npy``, or any skeleton file or video as a form's ``file``."""
     state = _state(request)
-    predictor = state.ready()
+    state.ready()
     upload = await read_upload(request)
-    begun = asyncio.get_running_loop().time()
-    prediction = await _run(state, predictor, upload, query, request)
-    total = 1000 * (asyncio.get_running_loop().time() - begun)
-    prediction.timing_ms.total = round(total, 3)
+    prediction = await dispatch.predict(state, upload, query, request)
     logger.info(
         "predicted input=%s frames=%d persons=%d ms=%.1f",
         upload.file_type or "video",
         prediction.frames.read,
         len(prediction.persons),
-        total,
+        prediction.timing_ms.total,
     )
-    return prediction
-
-
-async def _run(
-    state: ServiceState,
-    predictor: Predictor,
-    upload: Upload,
-    query: PredictQuery,
-    request: Request,
-) -> Prediction:
-    deadline = request.state.deadline
-    if upload.file_type is None:
-        return await state.videos.run(
-            lambda abandoned: predictor.video(upload.data, query, abandoned),
-            receive=request.receive,
-            deadline=deadline,
-        )
-    return await state.skeletons.run(
-        lambda abandoned: predictor.skeleton(upload, query),
-        receive=request.receive,
-        deadline=deadline,
-    )
+    return Response(prediction.model_dump_json(exclude_none=True), media_type="application/json")

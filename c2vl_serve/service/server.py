@@ -1,6 +1,11 @@
-"""serve: the application on a socket, with uvicorn and this service's deadlines."""
+"""serve: the application on a socket, with uvicorn, this service's deadlines, and a drain."""
 
 import copy
+import logging
+import math
+import signal
+import time
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -10,12 +15,12 @@ from uvicorn.config import LOGGING_CONFIG
 from c2vl_serve.service.deadlines import protocol_class
 from c2vl_serve.service.settings import ServiceSettings
 
-_DRAIN_SECONDS = 30  # for requests in progress, once told to stop
+logger = logging.getLogger(__name__)
 
 
 def serve(app: FastAPI, settings: ServiceSettings) -> None:
-    """Serve until told to stop (SIGINT, SIGTERM), then finish what is in progress."""
-    uvicorn.run(
+    """Serve until told to stop, then finish what is in progress; exit status 0."""
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -23,8 +28,49 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         lifespan="on",
         log_config=_logging(),
         server_header=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=max(1, round(settings.finish_seconds)),
     )
+    server = DrainingServer(config, app, drain_seconds=settings.drain_seconds)
+    server.run()
+    if not server.started:
+        raise SystemExit(1)
+
+
+class DrainingServer(uvicorn.Server):
+    """Tells the world that it stops before it does.
+
+    On SIGTERM ``/health/ready`` turns 503, new work gets 503 with ``Retry-After`` and
+    ``Connection: close``, and what is in progress goes on. The port stays open for
+    ``drain_seconds``, as whoever sends the traffic (a load balancer, Kubernetes' endpoints)
+    needs some time to notice. SIGINT, or a second signal, closes the port at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_seconds = drain_seconds
+        self._num_signals = 0
+        self._closes_at = math.inf  # on the monotonic clock
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Start to drain; unlike uvicorn's own, it does not end the process by the signal."""
+        self._num_signals += 1
+        state = getattr(self._app.state, "service", None)
+        if state is not None:
+            state.is_draining = True
+        if self._num_signals > 2:
+            self.force_exit = True
+        elif self._num_signals == 2 or sig != signal.SIGTERM or not self.started:
+            self.should_exit = True
+        else:
+            logger.info("draining for %g s", self._drain_seconds)
+            self._closes_at = time.monotonic() + self._drain_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to close the port."""
+        if time.monotonic() >= self._closes_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
 
 def _logging() -> dict[str, Any]:

@@ -28,10 +28,14 @@ class ServiceSettings(BaseSettings):
 
     bundle: str = "everyday"  # a shipped bundle's name, or a folder
     provider: Provider = "cpu"
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=64)  # threads
+    # Calls of the network at once on a CPU, a thread each; a GPU takes one after the other.
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=64)
+    max_batch: int | None = Field(None, ge=1, le=64)  # windows a call; else 4 on CPU, 32 on GPU
     # Processes of about 300 MiB each; 0 turns videos off.
     pose_workers: int = Field(default_factory=lambda: min(4, os.cpu_count() or 1), ge=0, le=64)
     pose_timeout: float = Field(300.0, gt=0)  # seconds for one video
+    pose_memory_bytes: int = Field(2 * 2**30, ge=2**28)  # of one worker
+    pose_max_tasks: int = Field(200, ge=1)  # videos until a worker is replaced
     pose_model: Path | None = None  # where fetch-pose-model put it, unless given
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
@@ -53,6 +57,10 @@ class ServiceSettings(BaseSettings):
 
     max_skeleton_wait: float = Field(0.5, gt=0)  # estimated seconds in the queue
     max_video_wait: float = Field(30.0, gt=0)
+    max_backlog: float = Field(60.0, gt=0)  # estimated seconds until all that waits is done
+
+    drain_seconds: float = Field(5.0, ge=0)  # from SIGTERM until the port is closed
+    finish_seconds: float = Field(30.0, gt=0)  # for requests in progress, once it is closed
 
     @field_validator("api_keys", mode="before")
     @classmethod

@@ -96,7 +96,7 @@ def test_a_fault_of_ours_is_a_clean_500(
 
     app = create_app(ServiceSettings(pose_workers=0), recognizer)
     with TestClient(app, raise_server_exceptions=False) as client:
-        monkeypatch.setattr(ActionRecognizer, "recognise", fail)
+        monkeypatch.setattr(ActionRecognizer, "answer", fail)
         answer = client.post("/predict", json=SKELETON)
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,87 @@
+"""From an upload to the network's outputs: what is read where, and the queue before the network.
+
+A short skeleton is read on the event loop, in less time than a thread takes to be woken. A long
+one is read in a thread, and a video by the pose workers; from then on all stand in one queue.
+"""
+
+import asyncio
+
+from starlette.requests import Request
+
+from c2vl_serve.recognition.runtime import Outputs
+from c2vl_serve.service.bodies import Upload
+from c2vl_serve.service.predictor import Asked, Decoded
+from c2vl_serve.service.query import PredictQuery
+from c2vl_serve.service.schemas import Prediction
+from c2vl_serve.service.state import ServiceState
+
+# What is read on the event loop: at most some 5 ms of it.
+_SHORT_BODY = 128 * 1024  # bytes
+_SHORT_SECONDS = 20.0  # of all persons together
+
+
+async def predict(
+    state: ServiceState, upload: Upload, query: PredictQuery, request: Request
+) -> Prediction:
+    """The answer to an upload.
+
+    Raises:
+        Problem: not ready, too busy, too late, or the body cannot be read.
+        SequenceError: the input cannot be used.
+    """
+    begun = asyncio.get_running_loop().time()
+    asked = await ask(state, upload, query, request)
+    outputs, milliseconds = await run(state, asked, request)
+    prediction = state.ready().answer(asked, outputs, query, inference_ms=milliseconds)
+    total = 1e3 * (asyncio.get_running_loop().time() - begun)
+    prediction.timing_ms.total = round(total, 3)
+    return prediction
+
+
+async def ask(state: ServiceState, upload: Upload, query: PredictQuery, request: Request) -> Asked:
+    """The upload as windows that wait for the network.
+
+    Raises:
+        Problem: not ready, too busy, too late, or the body cannot be read.
+        SequenceError: the input cannot be used.
+    """
+    predictor = state.ready()
+    deadline = request.state.deadline
+    if upload.file_type is None:
+        return await state.videos.run(
+            lambda abandoned: predictor.ask_video(upload.data, query, abandoned),
+            receive=request.receive,
+            deadline=deadline,
+        )
+    if upload.is_body and len(upload.data) <= _SHORT_BODY:
+        decoded = predictor.decode(upload, query)
+        if _is_short(decoded, query):
+            return predictor.ask(decoded, query)
+        return await state.skeletons.run(
+            lambda _: predictor.ask(decoded, query), receive=request.receive, deadline=deadline
+        )
+    return await state.skeletons.run(
+        lambda _: predictor.ask(predictor.decode(upload, query), query),
+        receive=request.receive,
+        deadline=deadline,
+    )
+
+
+async def run(state: ServiceState, asked: Asked, request: Request) -> tuple[Outputs, float]:
+    """What the network says about the windows, and the milliseconds that it took.
+
+    Raises:
+        Problem: not ready, too busy or too late.
+    """
+    inputs = asked.prepared.inputs
+    if len(inputs) == 0:
+        return state.ready().recognizer.run(inputs), 0.0
+    return await state.queue().run(inputs, receive=request.receive, deadline=request.state.deadline)
+
+
+def _is_short(decoded: Decoded, query: PredictQuery) -> bool:
+    sequence = decoded.sequence
+    if sequence is None:
+        return True
+    seconds = sequence.duration * min(sequence.num_persons, query.persons)
+    return query.window is None and query.stride is None and seconds <= _SHORT_SECONDS
