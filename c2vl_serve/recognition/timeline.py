@@ -43,8 +43,8 @@ def spans(
     num_frames = len(present)
     if window is None and stride is None and num_frames <= config.num_frames:
         return ()
-    length = _frames("window", window or config.window_seconds, config)
-    step = _frames("stride", stride or length / config.fps / 2, config)
+    length = frames_in("window", window or config.window_seconds, config)
+    step = frames_in("stride", stride or length / config.fps / 2, config)
     starts = window_starts(num_frames, length, step)
     if len(starts) > MAX_SPANS:
         raise SequenceError(
@@ -60,7 +60,12 @@ def spans(
     return tuple(entries)
 
 
-def _frames(what: str, seconds: float, config: PreprocessingConfig) -> int:
+def frames_in(what: str, seconds: float, config: PreprocessingConfig) -> int:
+    """How many frames at the model's rate ``seconds`` are, at least one.
+
+    Raises:
+        SequenceError: when they are not positive or absurdly many; ``what`` names them.
+    """
     if not 0 < seconds < 3600:
         raise SequenceError(f"{what} is {seconds} s; expected more than 0 and less than 3600 s")
     return max(round(seconds * config.fps), 1)

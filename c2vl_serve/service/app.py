@@ -23,6 +23,8 @@ from c2vl_serve.service.predictor import Predictor
 from c2vl_serve.service.routes import router
 from c2vl_serve.service.settings import ServiceSettings, read_settings
 from c2vl_serve.service.state import ServiceState
+from c2vl_serve.service.stream import router as stream_router
+from c2vl_serve.service.stream_sessions import StreamSessions
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,10 @@ def create_app(
         poses = PosePool(settings)
         state = _new_state(settings)
         app.state.service = state
+        app.state.settings = settings
+        app.state.streams = StreamSessions(
+            most=settings.stream_sessions, grace_seconds=settings.stream_grace_seconds
+        )
         await _load(state, poses, settings, recognizer)
         warming = asyncio.create_task(asyncio.to_thread(poses.warm))
         try:
@@ -72,6 +78,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.include_router(router)
+    app.include_router(stream_router)
     problems.install(app)
     # The last added is the outermost: no key, no body.
     app.add_middleware(Admission)

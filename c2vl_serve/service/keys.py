@@ -1,5 +1,7 @@
 """ApiKeyGate: pure ASGI middleware that asks for an API key, where the settings hold any."""
 
+import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
@@ -8,6 +10,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from c2vl_serve.service.problems import Problem
+
+# A browser's WebSocket cannot send headers of its own; it offers subprotocols: this one, which is
+# accepted, and one that is the key in base64url behind the prefix.
+STREAM_PROTOCOL = "c2vl"
+KEY_PROTOCOL_PREFIX = "c2vl.key."
 
 OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
 
@@ -25,7 +32,7 @@ class ApiKeyGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 without reading its body."""
         is_open = not self._digests or scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS
-        if is_open or self._fits(Headers(scope=scope)):
+        if is_open or self._fits(_key(scope)):
             await self._app(scope, receive, send)
         else:
             problem = Problem(
@@ -36,12 +43,30 @@ class ApiKeyGate:
             )
             await problem.response()(scope, receive, send)
 
-    def _fits(self, headers: Headers) -> bool:
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        key = bearer.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    def _fits(self, key: str) -> bool:
         digest = _digest(key)
         # All are compared, whichever fits.
         return sum(hmac.compare_digest(digest, known) for known in self._digests) > 0
+
+
+def _key(scope: Scope) -> str:
+    """The key that the client sent, in whichever way; empty where there is none."""
+    headers = Headers(scope=scope)
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return bearer.strip()
+    for protocol in scope.get("subprotocols", ()):
+        if protocol.startswith(KEY_PROTOCOL_PREFIX):
+            return _from_base64url(protocol.removeprefix(KEY_PROTOCOL_PREFIX))
+    return headers.get("x-api-key", "")
+
+
+def _from_base64url(text: str) -> str:
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        return ""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _digest(key: str) -> bytes:

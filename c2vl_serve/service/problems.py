@@ -50,8 +50,9 @@ class Problem(Exception):
         """The status' own phrase."""
         return _OWN_TITLES.get(self.status) or HTTPStatus(self.status).phrase
 
-    def response(self) -> Response:
-        """The answer; ``type`` is ``about:blank``, as ``title`` is the status' own phrase."""
+    @property
+    def content(self) -> dict[str, Any]:
+        """Its fields; ``type`` is ``about:blank``, as ``title`` is the status' own phrase."""
         content: dict[str, Any] = {
             "type": "about:blank",
             "title": self.title,
@@ -60,7 +61,11 @@ class Problem(Exception):
         }
         if self.errors:
             content["errors"] = [dict(error) for error in self.errors]
-        return Response(orjson.dumps(content), self.status, self.headers, MEDIA_TYPE)
+        return content
+
+    def response(self) -> Response:
+        """The answer over HTTP."""
+        return Response(orjson.dumps(self.content), self.status, self.headers, MEDIA_TYPE)
 
 
 def busy(detail: str, retry_after: float) -> Problem:

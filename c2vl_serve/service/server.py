@@ -14,8 +14,11 @@ from uvicorn.config import LOGGING_CONFIG
 
 from c2vl_serve.service.deadlines import protocol_class
 from c2vl_serve.service.settings import ServiceSettings
+from c2vl_serve.service.stream_messages import MAX_MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
+
+_STREAM_QUEUE = 8  # messages of a stream that are read ahead; beyond, its client has to wait
 
 
 def serve(app: FastAPI, settings: ServiceSettings) -> None:
@@ -29,6 +32,8 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         log_config=_logging(),
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.finish_seconds)),
+        ws_max_size=2 * MAX_MESSAGE_BYTES,  # a message a little too long is still told why
+        ws_max_queue=_STREAM_QUEUE,
     )
     server = DrainingServer(config, app, drain_seconds=settings.drain_seconds)
     server.run()

@@ -62,6 +62,12 @@ class ServiceSettings(BaseSettings):
     drain_seconds: float = Field(5.0, ge=0)  # from SIGTERM until the port is closed
     finish_seconds: float = Field(30.0, gt=0)  # for requests in progress, once it is closed
 
+    stream_sessions: int = Field(32, ge=1)  # at once, those in their grace time included
+    stream_max_fps: float = Field(120.0, gt=0)  # frames per second that a stream may state
+    stream_max_ahead: float = Field(5.0, gt=0)  # seconds of frames that may come early
+    stream_idle_seconds: float = Field(60.0, gt=0)  # without a message
+    stream_grace_seconds: float = Field(30.0, ge=0)  # that a session outlives its connection
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

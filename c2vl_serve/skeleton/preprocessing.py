@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from c2vl_serve.errors import BundleError, SequenceError
 from c2vl_serve.skeleton.arrays import JointMask, Joints, ModelInput
@@ -120,9 +120,23 @@ def resample(sequence: SkeletonSequence, fps: float) -> SkeletonSequence:
     """
     if sequence.fps == fps:
         return sequence
+    at = np.arange(num_ticks(sequence.num_frames, sequence.fps, fps)) * (sequence.fps / fps)
+    return at_positions(sequence, at, fps)
+
+
+def num_ticks(num_frames: int, source_fps: float, fps: float) -> int:
+    """How many frames at ``fps`` are known once ``num_frames`` at ``source_fps`` are."""
+    return int(np.floor((num_frames - 1) / source_fps * fps + 1e-6)) + 1
+
+
+def at_positions(
+    sequence: SkeletonSequence, at: Float64[np.ndarray, " N"], fps: float
+) -> SkeletonSequence:
+    """The N postures at positions in frames, which may lie between two, as a sequence at ``fps``.
+
+    See :func:`resample`, which chooses the positions.
+    """
     T = sequence.num_frames
-    count = int(np.floor((T - 1) / sequence.fps * fps + 1e-6)) + 1
-    at = np.arange(count) * (sequence.fps / fps)
     before = np.minimum(at.astype(int), T - 1)
     after = np.minimum(before + 1, T - 1)
     share = (at - before).astype(np.float32)[:, None, None]
