@@ -29,6 +29,7 @@ from c2vl_serve.service.server import serve
 from c2vl_serve.service.settings import ServiceSettings, read_settings
 from c2vl_serve.skeleton.formats import sniff
 from c2vl_serve.tables import print_card, print_prediction
+from c2vl_serve.watch.command import watch
 
 # The extra that brings each module which the base install lacks.
 EXTRAS = {
@@ -38,6 +39,7 @@ EXTRAS = {
     "mediapipe": "pose",
     "av": "pose",
     "PIL": "pose",
+    "cv2": "pose",
 }
 
 app = typer.Typer(
@@ -46,6 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Recognise what people are doing from their skeletons alone.",
 )
+
+app.command()(watch)
 
 Bundle = Annotated[
     str | None, typer.Option(help="A shipped bundle's name, or a folder. [default: everyday]")

@@ -99,7 +99,7 @@ def extract_pose(
     timeline = at_constant_rate(tracks, watched.times, fps=POSE_FPS)
     strip = watched.strip
     return PoseExtraction(
-        sequence=_to_sequence(timeline),
+        sequence=sequence_of(timeline),
         image_joints=timeline.tracks.image,
         timestamps=timeline.times,
         frames=report,
@@ -138,7 +138,8 @@ def _watch(video: VideoReader, estimator: PoseEstimator, strip: OverlayStrip | N
     )
 
 
-def _to_sequence(timeline: Timeline) -> SkeletonSequence | None:
+def sequence_of(timeline: Timeline) -> SkeletonSequence | None:
+    """The persons of a timeline; None where there is nobody."""
     if timeline.tracks.world.shape[1] == 0:
         return None
     return SkeletonSequence(

@@ -49,7 +49,7 @@ class OverlayStrip:
         frames = _spread(sorted(self._pictures), _NUM_PICTURES)
         pictures = [self._pictures[frame].copy() for frame in frames]
         for frame, picture in zip(frames, pictures, strict=True):
-            _draw_people(picture, joints[frame], visibility[frame])
+            draw_people(picture, joints[frame], visibility[frame])
         strip = Image.new("RGB", (sum(p.width for p in pictures), _PICTURE_HEIGHT))
         left = 0
         for picture in pictures:
@@ -78,11 +78,12 @@ def _small(image: UInt8[np.ndarray, "H W 3"]) -> "PIL.Image.Image":
     return picture.resize((width, _PICTURE_HEIGHT))
 
 
-def _draw_people(
+def draw_people(
     picture: "PIL.Image.Image",
     joints: Float32[np.ndarray, "M 33 2"],
     visibility: Float32[np.ndarray, "M 33"],
 ) -> None:
+    """Draw M persons into a picture; ``joints`` in parts of its width and height."""
     from PIL import ImageDraw
 
     draw = ImageDraw.Draw(picture)

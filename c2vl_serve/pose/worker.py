@@ -27,11 +27,7 @@ def run_worker(connection: Connection, model: Path, memory_bytes: int) -> None:
 
     The first message is `READY` or a packed error, then one answer follows each task.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.environ.update(_ONE_CORE)
-    _silence_native_log()
-    deny_network()
-    limit_memory(memory_bytes)
+    confine(memory_bytes)
     try:
         PoseEstimator(model, num_poses=1).close()  # MediaPipe and the model work
     except RuntimeUnavailable as error:
@@ -44,6 +40,15 @@ def run_worker(connection: Connection, model: Path, memory_bytes: int) -> None:
         except (EOFError, OSError):
             return
         connection.send_bytes(_answer(task, model))
+
+
+def confine(memory_bytes: int) -> None:
+    """Give this process one core, bounded memory and no network, for good."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    os.environ.update(_ONE_CORE)
+    _silence_native_log()
+    deny_network()
+    limit_memory(memory_bytes)
 
 
 def _silence_native_log() -> None:

@@ -22,13 +22,30 @@ class WindowAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentAnswer:
+    """One action without a break, from ``start`` to ``end`` (seconds)."""
+
+    start: float
+    end: float
+    label: str
+    score: float
+    recognised: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PersonAnswer:
-    """What one person did over the whole sequence, and window by window where asked for."""
+    """What one person did over the whole sequence, and over its course where there is a timeline.
+
+    Attributes:
+        windows: may overlap.
+        segments: do not; made from windows, see :mod:`c2vl_serve.recognition.segments`.
+    """
 
     id: int
     actions: tuple[ActionScore, ...]
     recognised: bool
     windows: tuple[WindowAnswer, ...] = ()
+    segments: tuple[SegmentAnswer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool
 
+from c2vl_serve.recognition.segments import (
+    MAX_SEGMENT_WINDOWS,
+    SEGMENT_STRIDE,
+    SEGMENT_WINDOW,
+)
 from c2vl_serve.recognition.timeline import Span, spans
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.convert import convert
@@ -34,12 +40,14 @@ class PreparedPerson:
         id: of the person in the sequence.
         whole: the windows that the answer for the whole sequence is made of.
         timeline: entries, each with windows of its own.
+        fine_timeline: what segments are made of; the timeline itself where one was asked for.
         rows: the row of :attr:`Prepared.inputs` that holds a stretch of this person.
     """
 
     id: int
     whole: WindowChoice
     timeline: tuple[Span, ...]
+    fine_timeline: tuple[Span, ...]
     rows: Mapping[Stretch, int]
 
     def rows_of(self, windows: WindowChoice) -> list[int]:
@@ -117,14 +125,24 @@ def _person(
     present = presence(person, config)
     whole = choose_windows(present, config)
     timeline = spans(present, config, window, stride)
-    choices = (whole, *(span.windows for span in timeline))
+    asked = window is not None or stride is not None
+    fine_timeline = timeline if asked or not timeline else _fine_timeline(present, config)
+    choices = (whole, *(span.windows for span in (*timeline, *fine_timeline)))
     distinct = dict.fromkeys(stretch for choice in choices for stretch in choice.stretches)
     return PreparedPerson(
         id=person.person_ids[0],
         whole=whole,
         timeline=timeline,
+        fine_timeline=fine_timeline,
         rows={stretch: first_row + k for k, stretch in enumerate(distinct)},
     )
+
+
+def _fine_timeline(
+    present: Bool[np.ndarray, " T"], config: PreprocessingConfig
+) -> tuple[Span, ...]:
+    stride = max(SEGMENT_STRIDE, len(present) / config.fps / MAX_SEGMENT_WINDOWS)
+    return spans(present, config, SEGMENT_WINDOW, stride)
 
 
 def _clearest(sequence: SkeletonSequence, config: PreprocessingConfig) -> list[int]:

@@ -15,10 +15,17 @@ from jaxtyping import Float64
 
 from c2vl_serve.bundle import ModelBundle, load_bundle
 from c2vl_serve.errors import SequenceError
-from c2vl_serve.recognition.answers import ActionScore, PersonAnswer, Recognition, WindowAnswer
+from c2vl_serve.recognition.answers import (
+    ActionScore,
+    PersonAnswer,
+    Recognition,
+    SegmentAnswer,
+    WindowAnswer,
+)
 from c2vl_serve.recognition.preparation import Prepared, PreparedPerson, prepare
 from c2vl_serve.recognition.runtime import Outputs, Runtime, verify
 from c2vl_serve.recognition.runtimes import load_runtime
+from c2vl_serve.recognition.segments import segments
 from c2vl_serve.recognition.timeline import Span
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.sampling import (
@@ -150,6 +157,26 @@ class ActionRecognizer:
             actions=self._top(whole, top_k),
             recognised=enough and self._known(whole),
             windows=tuple(self._window(person, span, scores, top_k) for span in person.timeline),
+            segments=self._segments(person, scores),
+        )
+
+    def _segments(
+        self, person: PreparedPerson, scores: Float64[np.ndarray, "N K"]
+    ) -> tuple[SegmentAnswer, ...]:
+        if not person.fine_timeline:
+            return ()
+        times = np.array([(span.start, span.end) for span in person.fine_timeline])
+        means = [scores[person.rows_of(span.windows)].mean(axis=0) for span in person.fine_timeline]
+        card = self.bundle.card
+        return tuple(
+            SegmentAnswer(
+                start=segment.start,
+                end=segment.end,
+                label=card.labels[segment.label],
+                score=segment.score,
+                recognised=segment.score >= card.calibration.threshold,
+            )
+            for segment in segments(times, np.stack(means))
         )
 
     def _window(

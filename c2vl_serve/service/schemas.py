@@ -1,5 +1,6 @@
 """What the service answers, as pydantic models; OpenAPI and the JSON both come from here."""
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,13 +29,26 @@ class Window(BaseModel):
     recognised: bool
 
 
+class Segment(BaseModel):
+    """One action of a person without a break."""
+
+    start: float = Field(description="seconds")
+    end: float = Field(description="seconds")
+    label: str
+    score: float = Field(ge=0, le=1)
+    recognised: bool
+
+
 class Person(BaseModel):
     """What one person did."""
 
     id: int
     actions: list[Action]
     recognised: bool
-    windows: list[Window]
+    windows: list[Window] = Field(description="these may overlap")
+    segments: list[Segment] = Field(
+        default=[], description="with a timeline: smoothed and merged, in order, without overlap"
+    )
 
     @classmethod
     def of(cls, answer: PersonAnswer) -> "Person":
@@ -53,6 +67,7 @@ class Person(BaseModel):
             actions=Action.many(answer.actions),
             recognised=answer.recognised,
             windows=windows,
+            segments=[Segment(**asdict(segment)) for segment in answer.segments],
         )
 
 

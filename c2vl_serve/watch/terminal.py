@@ -1,0 +1,50 @@
+"""What ``c2vl-serve watch`` shows in a terminal."""
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from c2vl_serve.recognition.answers import PersonAnswer
+from c2vl_serve.watch.watcher import Moment
+
+_BAR = 30  # characters, of a score of 1
+
+
+def panel(moment: Moment, source: str, num_dropped: int) -> Panel:
+    """The current action of each person, scores as bars, and how it goes."""
+    persons = moment.found.persons if moment.found is not None else ()
+    parts: list[RenderableType] = [_person(person) for person in persons]
+    if moment.found is None:
+        parts = [Text("looking ...", style="dim")]
+    elif not persons:
+        parts = [Text("nobody is seen", style="dim")]
+    state = (
+        f"{moment.frame.time:.1f} s · {moment.poses.num_poses} in the picture · "
+        f"{moment.fps:.1f} frames a second · {num_dropped} dropped"
+    )
+    return Panel(
+        Group(*parts),
+        title=escape(source),
+        title_align="left",
+        subtitle=state,
+        subtitle_align="left",
+        width=76,
+    )
+
+
+def _person(person: PersonAnswer) -> RenderableType:
+    best = person.actions[0]
+    headline = Text(f"person {person.id}: ", style="dim")
+    if person.recognised:
+        headline.append(best.label, style="bold green")
+    else:
+        headline.append(f"{best.label}?", style="bold yellow")
+        headline.append("  not recognised", style="dim")
+    table = Table.grid(padding=(0, 1))
+    for action in person.actions:
+        bar = ProgressBar(total=1.0, completed=action.score, width=_BAR)
+        table.add_row(escape(action.label), bar, f"{action.score:.2f}")
+    return Group(headline, table)
