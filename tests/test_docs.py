@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from fastapi.routing import APIWebSocketRoute
+
 from c2vl_serve.service.app import create_app
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.settings import ServiceSettings
@@ -56,6 +58,7 @@ def test_routes_are_documented() -> None:
         for path, methods in app.openapi()["paths"].items()
         for method in methods
     }
+    served |= {f"WS {route.path}" for route in app.routes if isinstance(route, APIWebSocketRoute)}
     assert documented == served | {f"GET {app.docs_url}", f"GET {app.openapi_url}"}
 
 

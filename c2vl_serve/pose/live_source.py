@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -24,6 +24,7 @@ _READ_SECONDS = 10.0
 _FOR_EVER = VideoLimits(max_seconds=1e9)
 
 
+@runtime_checkable
 class LiveSource(Protocol):
     """Pictures in order.
 

@@ -64,16 +64,12 @@ def _moments(
     A stretch that no window covers has NaN.
     """
     edges = np.unique(times)
-    first, last = np.searchsorted(edges, times.T)
-    K = scores.shape[1]
-    # Each window adds its scores where it begins and takes them away where it ends.
-    change = np.zeros((len(edges), K + 1))
-    counted = np.concatenate([scores, np.ones((len(scores), 1))], axis=1)
-    np.add.at(change, first, counted)
-    np.add.at(change, last, -counted)
-    total = np.cumsum(change, axis=0)[:-1]
-    count = np.round(total[:, K:])
-    return edges, np.where(count > 0, total[:, :K] / np.maximum(count, 1), np.nan)
+    total = np.zeros((len(edges) - 1, scores.shape[1]))
+    count = np.zeros((len(edges) - 1, 1))
+    for (first, last), window_scores in zip(np.searchsorted(edges, times), scores, strict=True):
+        total[first:last] += window_scores
+        count[first:last] += 1
+    return edges, np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _merged(

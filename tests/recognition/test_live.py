@@ -29,7 +29,7 @@ def fed(
     return live, windows + live.finish()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     num_frames=st.integers(1, 150),
     fps=st.sampled_from([7.5, 15.0, 25.0, 29.97, 30.0]),

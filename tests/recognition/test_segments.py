@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -20,10 +20,10 @@ def every(stride: float, length: float, count: int) -> np.ndarray:
 
 def test_a_moments_scores_are_the_mean_of_the_windows_over_it() -> None:
     found = segments(
-        np.array([(0.0, 2.0), (1.0, 3.0)]), np.array([(0.9, 0.1), (0.5, 0.5)]), change_cost=0
+        np.array([(0.0, 2.0), (1.0, 3.0)]), np.array([(0.9, 0.1), (0.6, 0.4)]), change_cost=0.0
     )
-    # 0.9 for a second, then (0.9 + 0.5) / 2, then 0.5: the same label, so one segment.
-    assert found == [Segment(0.0, 3.0, 0, pytest.approx((0.9 + 0.7 + 0.5) / 3))]
+    # 0.9 for a second, then (0.9 + 0.6) / 2, then 0.6: the same label, so one segment.
+    assert found == [Segment(0.0, 3.0, 0, pytest.approx((0.9 + 0.75 + 0.6) / 3))]
 
 
 def test_an_action_changes_where_the_means_cross() -> None:
@@ -64,6 +64,7 @@ def tracks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([starts, starts + length], axis=1), raw / raw.sum(axis=1, keepdims=True)
 
 
+@settings(deadline=None, max_examples=40)
 @given(tracks())
 def test_segments_are_in_order_apart_and_within_the_windows(
     track: tuple[np.ndarray, np.ndarray],
@@ -80,6 +81,7 @@ def test_segments_are_in_order_apart_and_within_the_windows(
     assert covered == pytest.approx(times[-1, 1] - times[0, 0] - gaps)
 
 
+@settings(deadline=None, max_examples=40)
 @given(tracks(), st.floats(0, 3))
 def test_a_constant_action_is_one_segment(
     track: tuple[np.ndarray, np.ndarray], cost: float
@@ -87,10 +89,11 @@ def test_a_constant_action_is_one_segment(
     times, scores = track
     times = np.stack([times[:, 0], times[:, 0] + 3.0], axis=1)  # no gaps
     (segment,) = segments(times, np.repeat(scores[:1], len(scores), axis=0), change_cost=cost)
-    assert segment.label == scores[0].argmax()
     assert segment.score == pytest.approx(scores[0].max())
+    assert scores[0, segment.label] == scores[0].max()
 
 
+@settings(deadline=None, max_examples=40)
 @given(arrays(np.float64, (6, 2), elements=st.floats(0.05, 0.95)), st.floats(0, 2))
 def test_no_other_labelling_is_worth_more(scores: np.ndarray, cost: float) -> None:
     """Against every one of the 2 ** 6 labellings of six windows side by side."""
