@@ -7,7 +7,7 @@ the answers. Between them wait a few windows at most.
 
 import asyncio
 import logging
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -161,17 +161,22 @@ class StreamConnection:
     async def _converse(
         self, session: StreamSession, recognizer: ActionRecognizer, taken_over: asyncio.Event
     ) -> None:
-        both = asyncio.gather(self._read(session), self._answer(session, recognizer))
-        leave = asyncio.ensure_future(_leave(taken_over))
+        reading = asyncio.ensure_future(self._read(session))
+        answering = asyncio.ensure_future(self._answer(session, recognizer))
+        leaving = asyncio.ensure_future(_leave(taken_over))
+        both = asyncio.gather(reading, answering)
+        either: set[asyncio.Future[Any]] = {both, leaving}
         try:
-            await asyncio.wait({both, leave}, return_when=asyncio.FIRST_COMPLETED)
-            if leave.done():
-                leave.result()
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done():
+                leaving.result()
             await both
         finally:
-            both.cancel()
-            leave.cancel()
-            await asyncio.gather(both, leave, return_exceptions=True)
+            # Where one task fails, gather leaves the other running: on the session of the next
+            # connection, whose answers it would send into this one.
+            for task in (reading, answering, leaving):
+                task.cancel()
+            await asyncio.gather(reading, answering, leaving, return_exceptions=True)
 
     async def _read(self, session: StreamSession) -> None:
         while not session.is_ended:

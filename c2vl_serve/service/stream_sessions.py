@@ -26,9 +26,9 @@ class Waiting(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What was answered for the window of this index, as it was spelled."""
+    """What was answered for the window of this number, as it was spelled."""
 
-    index: int
+    window: int
     message: bytes
 
 
@@ -96,7 +96,7 @@ class StreamSession:
 
     def missed(self, after: int) -> list[bytes]:
         """Answers kept that came after the window of this index."""
-        return [answer.message for answer in self.answers if answer.index > after]
+        return [answer.message for answer in self.answers if answer.window > after]
 
 
 class StreamSessions:

@@ -95,7 +95,7 @@ class Watcher:
         height, width = frame.image.shape[:2]
         self._seen.append(_Seen(frame.time, poses, view_of(frame.image), width / height))
         window = self.recognizer.bundle.card.preprocessing.window_seconds
-        while frame.time - self._seen[0].time >= window:
+        while frame.time - self._seen[0].time >= window - 0.5 / POSE_FPS:
             self._seen.popleft()
 
     def _recognised(self) -> Recognition:

@@ -170,7 +170,7 @@ def test_an_address_is_read_like_a_camera(video: Path) -> None:
         thread.start()
         try:
             source = open_source(f"http://127.0.0.1:{server.server_port}/grey.mp4")
-            frames = list(source.frames(fps=15))
+            frames = list(source.frames(fps=15.0))
             source.close()
         finally:
             server.shutdown()
@@ -183,7 +183,7 @@ def test_an_address_is_read_like_a_camera(video: Path) -> None:
 
 def test_a_file_waits_for_who_reads_it(video: Path) -> None:
     source = open_source(str(video))
-    assert len(list(source.frames(fps=15))) == pytest.approx(150, abs=1)
+    assert len(list(source.frames(fps=15.0))) == pytest.approx(150, abs=1)
     assert (source.is_live, source.num_dropped) == (False, 0)
     source.close()
 
