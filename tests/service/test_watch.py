@@ -178,7 +178,7 @@ def test_an_address_is_read_like_a_camera(video: Path) -> None:
     assert source.is_live
     assert frames
     assert frames[0].image.shape == (48, 64, 3)
-    assert source.num_dropped > 0
+    assert len(frames) < 300  # it came faster than 15 a second
 
 
 def test_a_file_waits_for_who_reads_it(video: Path) -> None:
