@@ -1,7 +1,7 @@
 """``WS /stream``: live frames in, an answer for each window out; docs/stream.md is the protocol.
 
 Two tasks carry a connection. One reads frames and cuts windows, and waits where the client is far
-ahead of its frame rate. The other has windows recognised in the lane of the skeletons and sends
+ahead of its frame rate. The other has windows recognised in the batches of all requests and sends
 the answers. Between them wait a few windows at most.
 """
 
@@ -19,8 +19,8 @@ from c2vl_serve.recognition.live import LiveWindow, LiveWindows
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service.keys import STREAM_PROTOCOL
 from c2vl_serve.service.problems import Problem, of_error
-from c2vl_serve.service.routes import ServiceState
 from c2vl_serve.service.settings import ServiceSettings
+from c2vl_serve.service.state import ServiceState
 from c2vl_serve.service.stream_messages import (
     MAX_MESSAGE_BYTES,
     FrameReader,
@@ -244,13 +244,12 @@ class StreamConnection:
         self, window: LiveWindow, hello: Hello, recognizer: ActionRecognizer
     ) -> Recognition:
         seen = window.seen(recognizer.bundle.card.preprocessing)
-        return await self._state.skeletons.run(
-            lambda abandoned: recognizer.recognise(
-                seen, top_k=hello.top_k, max_persons=hello.persons
-            ),
-            receive=_silence,
-            deadline=None,
-        )
+        prepared = await asyncio.to_thread(recognizer.prepare, seen, max_persons=hello.persons)
+        if len(prepared.inputs) == 0:
+            outputs, milliseconds = recognizer.run(prepared.inputs), 0.0
+        else:
+            outputs, milliseconds = await self._state.queue().run(prepared.inputs, receive=_silence)
+        return recognizer.answer(prepared, outputs, top_k=hello.top_k, inference_ms=milliseconds)
 
     async def _tell_dropped(self, windows: list[LiveWindow], reason: str) -> None:
         if windows:
@@ -286,5 +285,5 @@ async def _leave(taken_over: asyncio.Event) -> NoReturn:
 
 
 async def _silence() -> Message:
-    """For the lane: whether the client went is seen where frames are read."""
+    """For the queue: whether the client went is seen where frames are read."""
     return await asyncio.get_running_loop().create_future()
