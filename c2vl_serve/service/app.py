@@ -11,11 +11,15 @@ from fastapi import FastAPI
 from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service import problems
+from c2vl_serve.service.access import RequestLog
 from c2vl_serve.service.keys import ApiKeyGate
 from c2vl_serve.service.lanes import Lane
 from c2vl_serve.service.limits import BodyGuard
+from c2vl_serve.service.metrics import Metrics
+from c2vl_serve.service.metrics import router as metrics_router
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.predictor import Predictor
+from c2vl_serve.service.rates import RateLimit
 from c2vl_serve.service.routes import ServiceState, router
 from c2vl_serve.service.settings import ServiceSettings, read_settings
 
@@ -47,6 +51,7 @@ def create_app(
         poses = PosePool(settings)
         state = _new_state(settings)
         app.state.service = state
+        app.state.metrics.watch(state, poses)
         await _load(state, poses, settings, recognizer)
         warming = asyncio.create_task(asyncio.to_thread(poses.warm))
         try:
@@ -64,11 +69,15 @@ def create_app(
         version=version("c2vl-serve"),
         lifespan=lifespan,
     )
+    app.state.metrics = Metrics()
     app.include_router(router)
+    app.include_router(metrics_router)
     problems.install(app)
-    # The last added is the outermost: no key, no body.
+    # The last added is the outermost: no key, no body; and whatever is refused is counted.
     app.add_middleware(BodyGuard, settings=settings)
+    app.add_middleware(RateLimit, settings=settings)
     app.add_middleware(ApiKeyGate, keys=[key.get_secret_value() for key in settings.api_keys])
+    app.add_middleware(RequestLog, metrics=app.state.metrics)
     return app
 
 

@@ -16,6 +16,7 @@ class ApiKeyGate:
     """401 unless ``Authorization: Bearer KEY`` or ``X-API-Key: KEY`` holds one of the keys.
 
     Probes need no key. Comparing digests takes the same time whichever key, or none, fits.
+    ``scope["state"]["key"]`` is then the key's digest: who asks, without the secret.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Iterable[str]) -> None:
@@ -24,8 +25,10 @@ class ApiKeyGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 without reading its body."""
-        is_open = not self._digests or scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS
-        if is_open or self._fits(Headers(scope=scope)):
+        if not self._digests or scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+        elif (digest := self._known(Headers(scope=scope))) is not None:
+            scope.setdefault("state", {})["key"] = digest.hex()
             await self._app(scope, receive, send)
         else:
             problem = Problem(
@@ -36,12 +39,14 @@ class ApiKeyGate:
             )
             await problem.response()(scope, receive, send)
 
-    def _fits(self, headers: Headers) -> bool:
+    def _known(self, headers: Headers) -> bytes | None:
+        """The digest of the key in the headers, if it is one of ours."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         key = bearer.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         digest = _digest(key)
         # All are compared, whichever fits.
-        return sum(hmac.compare_digest(digest, known) for known in self._digests) > 0
+        fits = sum(hmac.compare_digest(digest, known) for known in self._digests) > 0
+        return digest if fits else None
 
 
 def _digest(key: str) -> bytes:

@@ -125,6 +125,9 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str = Field(description="what was wrong, got and expected, and what to do next")
+    request_id: str | None = Field(
+        default=None, description="as in the header X-Request-ID and in the service's log"
+    )
     errors: list[dict[str, str]] = Field(
         default=[], description="JSON pointers into the body, or query parameters, with details"
     )
