@@ -19,7 +19,7 @@ from c2vl_serve.service.request_ids import HEADER, REQUEST_ID, chosen_id
 logger = logging.getLogger(__name__)
 
 # Asked every few seconds by machines; in the log only when something is wrong with them.
-_QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 UNROUTED = "none"  # answered before, or without, a route
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 
@@ -57,7 +57,7 @@ class RequestLog:
         method, route = method_of(scope), route_of(scope)
         status = answer.status or CLIENT_GONE
         self._metrics.answered(method, route, status, seconds)
-        level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
+        level = logging.DEBUG if route in QUIET and status < 400 else logging.INFO
         fields = {
             "method": method,
             "route": route,

@@ -4,7 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -12,6 +14,7 @@ from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service import problems
 from c2vl_serve.service.access import RequestLog
+from c2vl_serve.service.inference import router as inference_router
 from c2vl_serve.service.keys import ApiKeyGate
 from c2vl_serve.service.lanes import Lane
 from c2vl_serve.service.limits import BodyGuard
@@ -22,6 +25,10 @@ from c2vl_serve.service.predictor import Predictor
 from c2vl_serve.service.rates import RateLimit
 from c2vl_serve.service.routes import ServiceState, router
 from c2vl_serve.service.settings import ServiceSettings, read_settings
+from c2vl_serve.service.tracing import RequestSpans, over_otlp, trace_stages
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +38,10 @@ _FIRST_VIDEO = 10.0
 
 
 def create_app(
-    settings: ServiceSettings | None = None, recognizer: ActionRecognizer | None = None
+    settings: ServiceSettings | None = None,
+    recognizer: ActionRecognizer | None = None,
+    *,
+    tracing: "TracerProvider | None" = None,
 ) -> FastAPI:
     """The service.
 
@@ -40,11 +50,15 @@ def create_app(
         recognizer: loaded already; otherwise the settings' bundle is loaded at start-up. A
             bundle that is inconsistent keeps the service from starting; a runtime that is not
             there is told by ``/health/ready``.
+        tracing: where spans go, instead of where ``OTEL_*`` says.
 
     Raises:
-        RuntimeUnavailable: when the environment holds a setting that is wrong.
+        RuntimeUnavailable: when the environment holds a setting that is wrong, or asks for traces
+            and the extra is not installed.
     """
     settings = settings or read_settings()
+    if tracing is None and settings.otel:
+        tracing = over_otlp()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,6 +76,8 @@ def create_app(
             await asyncio.to_thread(state.videos.close)
             await asyncio.to_thread(state.skeletons.close)
             await warming
+            if tracing is not None:
+                await asyncio.to_thread(tracing.shutdown)
 
     app = FastAPI(
         title="c2vl-serve",
@@ -70,13 +86,18 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.metrics = Metrics()
+    app.state.observers = [app.state.metrics.predicted]
     app.include_router(router)
     app.include_router(metrics_router)
+    app.include_router(inference_router)
     problems.install(app)
     # The last added is the outermost: no key, no body; and whatever is refused is counted.
     app.add_middleware(BodyGuard, settings=settings)
     app.add_middleware(RateLimit, settings=settings)
     app.add_middleware(ApiKeyGate, keys=[key.get_secret_value() for key in settings.api_keys])
+    if tracing is not None:
+        app.state.observers.append(partial(trace_stages, tracing))
+        app.add_middleware(RequestSpans, provider=tracing)
     app.add_middleware(RequestLog, metrics=app.state.metrics)
     return app
 

@@ -75,7 +75,7 @@ class RateLimit:
     def _client(self, who: str) -> _Client:
         """The client's bucket, filled up by the time that passed."""
         now = self._clock()
-        client = self._clients.setdefault(who, _Client(self._burst, now))
+        client = self._clients.setdefault(who, _Client(float(self._burst), now))
         self._clients.move_to_end(who)
         while len(self._clients) > _MAX_CLIENTS:
             self._clients.popitem(last=False)

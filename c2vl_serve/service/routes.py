@@ -91,7 +91,9 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     prediction = await _run(state, predictor, upload, query, request)
     total = 1000 * (asyncio.get_running_loop().time() - begun)
     prediction.timing_ms.total = round(total, 3)
-    request.app.state.metrics.predicted(prediction.timing_ms.model_dump())
+    spent = prediction.timing_ms.model_dump()
+    for tell in request.app.state.observers:
+        tell(spent)
     logger.info(
         "predicted input=%s frames=%d persons=%d ms=%.1f",
         upload.file_type or "video",
