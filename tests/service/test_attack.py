@@ -2,12 +2,17 @@
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
-from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, settings
-from schemathesis.checks import not_a_server_error
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.python.asgi import get_client
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 from starlette.testclient import TestClient
 
 from c2vl_serve.recognition.recognizer import ActionRecognizer
@@ -27,6 +32,8 @@ def test_the_corpus_is_large() -> None:
     assert len(BAD) >= 200
 
 
+# A form that is not closed leaves its half-read file to the garbage collector, in Starlette.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_request_gets_a_sentence(client: TestClient, name: str) -> None:
     answer = client.post("/predict", **BAD[name])
@@ -70,32 +77,39 @@ def test_every_damaged_video_gets_an_answer(recognizer: ActionRecognizer, data_d
                 assert len(answer.json()["detail"].split()) >= 4
 
 
-@pytest.fixture(scope="module")
-def app(recognizer: ActionRecognizer) -> FastAPI:
-    return create_app(ServiceSettings(pose_workers=0), recognizer)
-
-
-schema = schemathesis.pytest.from_fixture("described")
-
-
-@pytest.fixture
-def described(app: FastAPI, client: TestClient) -> object:
-    app.state.service = client.app.state.service  # type: ignore[attr-defined]
-    return schemathesis.openapi.from_asgi("/openapi.json", app)
-
-
-@schema.parametrize()
-@settings(
-    max_examples=25,
-    derandomize=True,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
 def test_requests_from_the_description_get_answers_that_it_describes(
-    case: schemathesis.Case,
+    recognizer: ActionRecognizer,
 ) -> None:
-    response = case.call()
-    # Without a pose model a video is 503, which is described; any other 5xx is a fault.
-    excluded = [not_a_server_error] if response.status_code == 503 else []
-    case.validate_response(response, excluded_checks=excluded)
+    app = create_app(ServiceSettings(pose_workers=0), recognizer)
+    described = schemathesis.openapi.from_asgi("/openapi.json", app)
+    with get_client(app) as session:
+        for operation in described.get_all_operations():
+            _attack(operation.ok(), session)
+
+
+def _attack(operation: Any, session: Any) -> None:
+    """Send what hypothesis draws from an operation's description; the seed is fixed."""
+
+    @given(case=operation.as_strategy())
+    @settings(
+        max_examples=15,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def attack(case: schemathesis.Case) -> None:
+        response = case.call(session=session)
+        # Videos are turned off here, which is a described 503; any other 5xx is a fault.
+        assert response.status_code < 500 or response.status_code == 503
+        case.validate_response(
+            response,
+            checks=[
+                status_code_conformance,
+                content_type_conformance,
+                response_schema_conformance,
+            ],
+        )
+
+    attack()

@@ -159,7 +159,7 @@ BUSY = {"detail": "too busy"}
 
 def of_answers(*answers: httpx.Response, max_wait: float = 30.0) -> Client:
     transport = httpx.MockTransport(answering(*answers))
-    return Client("http://test", timeout=9, max_wait=max_wait, transport=transport)
+    return Client("http://test", timeout=9.0, max_wait=max_wait, transport=transport)
 
 
 def test_busy_services_are_asked_again_when_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_pauses_are_bounded_all_together(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(time, "sleep", pauses.append)
     answers = [httpx.Response(503, json=BUSY, headers={"Retry-After": "4"})] * 3
     with pytest.raises(ServiceBusy, match="503: too busy"):
-        of_answers(*answers, max_wait=10).bundle()
+        of_answers(*answers, max_wait=10.0).bundle()
     assert pauses == [4, 4]
 
 
