@@ -14,6 +14,7 @@ from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service import problems
 from c2vl_serve.service.access import RequestLog
+from c2vl_serve.service.counted import counted
 from c2vl_serve.service.inference import router as inference_router
 from c2vl_serve.service.keys import ApiKeyGate
 from c2vl_serve.service.lanes import Lane
@@ -66,7 +67,7 @@ def create_app(
         state = _new_state(settings)
         app.state.service = state
         app.state.metrics.watch(state, poses)
-        await _load(state, poses, settings, recognizer)
+        await _load(state, poses, settings, recognizer, app.state.metrics)
         warming = asyncio.create_task(asyncio.to_thread(poses.warm))
         try:
             yield
@@ -124,6 +125,7 @@ async def _load(
     poses: PosePool,
     settings: ServiceSettings,
     recognizer: ActionRecognizer | None,
+    metrics: Metrics,
 ) -> None:
     if recognizer is None:
         try:
@@ -134,6 +136,7 @@ async def _load(
             state.reason = str(error)
             logger.error("not ready: %s", error)
             return
+    recognizer = counted(recognizer, metrics.ran_batch)
     state.predictor = Predictor(recognizer, poses, settings)
     logger.info(
         "serving bundle=%s runtime=%s", recognizer.bundle.card.identity, recognizer.runtime.name

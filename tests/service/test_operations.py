@@ -66,6 +66,8 @@ def test_stages_queues_bundle_and_readiness_are_told(fresh: TestClient) -> None:
     for stage in ("decode", "preprocess", "inference", "total"):
         assert got["c2vl_stage_seconds_count", stage] == 1
     assert ("c2vl_stage_seconds_count", "pose") not in got
+    # 24 frames at 30 fps are 12 at the network's rate: one window.
+    assert got["c2vl_batch_windows_count",] == got["c2vl_batch_windows_sum",] == 1
     assert got["c2vl_ready",] == 1
     assert got["c2vl_bundle_info", "tiny", "onnxruntime/CPUExecutionProvider", "1.0.0"] == 1
     for lane in ("skeleton", "video"):
