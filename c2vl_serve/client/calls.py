@@ -25,6 +25,17 @@ from c2vl_serve.errors import (
 from c2vl_serve.skeleton.formats.json_object import layout_reference
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 
+__all__ = [
+    "TRY_AGAIN",
+    "Call",
+    "Options",
+    "Source",
+    "answer_of",
+    "httpx",
+    "pause_before_next",
+    "predict_call",
+]
+
 try:
     import httpx2 as httpx
 except ImportError as error:
@@ -116,7 +127,7 @@ def _packed(sequence: SkeletonSequence) -> dict[str, Any]:
 
 
 def _base64(array: Float[np.ndarray, "..."]) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, "<f4")).decode("ascii")
+    return base64.b64encode(array.astype("<f4").tobytes()).decode("ascii")
 
 
 def pause_before_next(response: httpx.Response, attempt: int) -> float:

@@ -61,13 +61,13 @@ class _ProtocolProblem(Problem):
         return Response(orjson.dumps(content), self.status, self.headers, plain.media_type)
 
 
-@router.get("/health/live", summary="200 while the process runs")
+@router.get("/health/live", summary="200 while the process runs", response_class=Response)
 async def live() -> Response:
     """Answers without touching anything."""
     return Response()
 
 
-@router.get("/health/ready", summary="200 while predictions are made")
+@router.get("/health/ready", summary="200 while predictions are made", response_class=Response)
 async def ready(request: Request) -> Response:
     """As ``/health/ready``."""
     with _told_twice():
@@ -104,7 +104,7 @@ async def metadata(request: Request, model: str, model_version: str | None = Non
     )
 
 
-@router.get(f"{_MODEL}/ready", summary="200 while the model answers")
+@router.get(f"{_MODEL}/ready", summary="200 while the model answers", response_class=Response)
 @router.get(f"{_VERSION}/ready", include_in_schema=False)
 async def model_ready(request: Request, model: str, model_version: str | None = None) -> Response:
     """404 for a model that is not served here."""

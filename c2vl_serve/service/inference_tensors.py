@@ -99,7 +99,7 @@ def write_answer(
         array = results[name]
         if not np.isfinite(array).all():
             raise FieldError("/inputs/0/data", f"{name} is not finite; the input is too large")
-        entry = {"name": name, "datatype": DATATYPE, "shape": list(array.shape)}
+        entry: dict[str, Any] = {"name": name, "datatype": DATATYPE, "shape": list(array.shape)}
         if is_binary:
             raw = array.astype("<f4").tobytes()
             entry["parameters"] = {"binary_data_size": len(raw)}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
@@ -40,7 +41,13 @@ REASONS = {
 router = APIRouter()
 
 
-@router.get("/metrics", tags=["operations"], summary="Prometheus text")
+@router.get(
+    "/metrics",
+    tags=["operations"],
+    summary="Prometheus text",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"application/openmetrics-text": {}}}},
+)
 async def metrics(request: Request) -> Response:
     """Everything that is counted, in Prometheus' text form or in OpenMetrics if asked for."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
