@@ -9,7 +9,7 @@ DEVELOPING := $(VENV)/.developing
 LIBRARIES := EGL.so.1 GLESv2.so.2 GL.so.1 gthread-2.0.so.0
 PACKAGES := libegl1 libgles2 libgl1 libglib2.0-0
 
-.PHONY: setup pose-model format check test serve all default-bundle system-libraries
+.PHONY: setup pose-model format check test serve all default-bundle openapi system-libraries
 
 all: check test
 
@@ -52,6 +52,11 @@ test: setup
 
 serve: pose-model
 	$(BIN)/c2vl-serve run --port $(PORT)
+
+# After a change of routes, queries or answers.
+openapi: $(SERVING)
+	$(BIN)/python -m c2vl_serve.service.describe > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
 
 # Trains on the real sets (about 35 minutes on 2 quiet cores), then writes the bundle that ships.
 default-bundle: $(DEVELOPING)

@@ -3,7 +3,11 @@
     C2VLError
     ├── SequenceError       the input cannot be used                  HTTP 422
     ├── BundleError         the model folder is inconsistent          refuses to start
-    └── RuntimeUnavailable  provider, engine or extra is missing      HTTP 503
+    ├── RuntimeUnavailable  provider, engine or extra is missing      HTTP 503
+    └── ClientError         a service elsewhere did not answer as asked; raised by the client only
+        ├── ServiceUnreachable
+        └── ServiceProblem  with the problem's status and detail
+            └── ServiceBusy
 
 A message says what was wrong, what was got, what was expected, and what to do next.
 """
@@ -23,3 +27,40 @@ class BundleError(C2VLError):
 
 class RuntimeUnavailable(C2VLError):
     """A runtime, provider, model file or optional dependency that was asked for is not there."""
+
+
+class ClientError(C2VLError):
+    """A service elsewhere did not answer as asked."""
+
+
+class ServiceUnreachable(ClientError):
+    """No answer came: no connection, or not in time."""
+
+
+class ServiceProblem(ClientError):
+    """The service answered with a problem.
+
+    Attributes:
+        status: HTTP status.
+        detail: the service's own sentence.
+        errors: faults with a JSON ``pointer`` or a query ``parameter``.
+        request_id: what the service's log calls the request.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: tuple[dict[str, str], ...] = (),
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.request_id = request_id
+
+
+class ServiceBusy(ServiceProblem):
+    """It stayed busy, or this key over its limit, for as long as was waited."""

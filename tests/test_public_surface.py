@@ -8,9 +8,11 @@ import c2vl_serve
 
 def test_the_surface_is_exactly_this() -> None:
     assert sorted(c2vl_serve.__all__) == [
-        "ActionRecognizer", "ActionScore", "BundleError", "C2VLError", "LAYOUTS", "ModelBundle",
-        "PersonAnswer", "Recognition", "RuntimeUnavailable", "SequenceError", "SkeletonLayout",
-        "SkeletonSequence", "WindowAnswer", "layout_from_json", "load_bundle",
+        "ActionRecognizer", "ActionScore", "AsyncClient", "BundleError", "C2VLError", "Client",
+        "ClientError", "LAYOUTS", "ModelBundle", "PersonAnswer", "Recognition",
+        "RuntimeUnavailable", "SequenceError", "ServiceBusy", "ServiceProblem",
+        "ServiceUnreachable", "SkeletonLayout", "SkeletonSequence", "WindowAnswer",
+        "layout_from_json", "load_bundle",
     ]  # fmt: skip
     assert all(hasattr(c2vl_serve, name) for name in c2vl_serve.__all__)
 
@@ -18,7 +20,8 @@ def test_the_surface_is_exactly_this() -> None:
 def test_importing_it_loads_neither_torch_nor_the_service() -> None:
     code = (
         "import sys, c2vl_serve;"
-        "heavy = {'torch', 'fastapi', 'mediapipe', 'av', 'onnxruntime', 'rich'} & set(sys.modules);"
+        "heavy = {'torch', 'fastapi', 'mediapipe', 'av', 'onnxruntime', 'rich', 'httpx2',"
+        "'pydantic'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

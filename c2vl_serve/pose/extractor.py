@@ -7,6 +7,7 @@ is replaced when it hangs, dies, or has done enough.
 import logging
 import queue
 import threading
+import weakref
 from pathlib import Path
 from types import TracebackType
 
@@ -65,6 +66,9 @@ class PoseExtractor:
         self._max_tasks = max_tasks
         self._closing = threading.Event()
         self._num_workers = num_workers
+        self._num_made = 0
+        self._living: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
+        self._making = threading.Lock()
         # A place in the pool holds a worker, or None where the last one was lost.
         self._idle: queue.LifoQueue[WorkerProcess | None] = queue.LifoQueue()
         self._start_all()
@@ -84,6 +88,18 @@ class PoseExtractor:
     def num_workers(self) -> int:
         """Processes in the pool."""
         return self._num_workers
+
+    @property
+    def num_alive(self) -> int:
+        """Processes that run."""
+        with self._making:
+            living = list(self._living)
+        return sum(worker.is_alive for worker in living)
+
+    @property
+    def num_replaced(self) -> int:
+        """Workers that hung, died or had done enough, and were stopped."""
+        return max(0, self._num_made - self._num_workers)
 
     @property
     def num_idle(self) -> int:
@@ -122,7 +138,7 @@ class PoseExtractor:
         answer: bytes | None = None
         try:
             if worker is None or not worker.is_alive:
-                worker = WorkerProcess(self._model, self._memory_bytes)
+                worker = self._new_worker()
             worker.await_ready(wait)
             answer = worker.work_on(task, wait)
         finally:
@@ -145,7 +161,7 @@ class PoseExtractor:
         workers: list[WorkerProcess] = []
         try:
             for _ in range(self._num_workers):
-                workers.append(WorkerProcess(self._model, self._memory_bytes))
+                workers.append(self._new_worker())
             for worker in workers:
                 worker.await_ready(wait)
         except BaseException:
@@ -154,6 +170,13 @@ class PoseExtractor:
             raise
         for worker in workers:
             self._idle.put(worker)
+
+    def _new_worker(self) -> WorkerProcess:
+        worker = WorkerProcess(self._model, self._memory_bytes)
+        with self._making:
+            self._num_made += 1
+            self._living.add(worker)
+        return worker
 
     def _take(self, wait: Wait) -> WorkerProcess | None:
         while not self._closing.is_set():
@@ -175,6 +198,6 @@ class PoseExtractor:
                 logger.info("pose worker is replaced", extra={"tasks": worker.num_tasks})
                 worker.stop(now=not is_sound)
             if not self._closing.is_set():
-                fresh = WorkerProcess(self._model, self._memory_bytes)
+                fresh = self._new_worker()
         finally:
             self._idle.put(fresh)

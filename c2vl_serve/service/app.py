@@ -4,7 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -12,19 +14,29 @@ from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.recognition.bench import golden_windows
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service import problems
+from c2vl_serve.service.access import RequestLog
 from c2vl_serve.service.admission import Admission
 from c2vl_serve.service.batching import Batcher
+from c2vl_serve.service.counted import counted
 from c2vl_serve.service.engine import engine_for
+from c2vl_serve.service.inference import router as inference_router
 from c2vl_serve.service.keys import ApiKeyGate
 from c2vl_serve.service.lanes import Lane
 from c2vl_serve.service.limits import BodyGuard
+from c2vl_serve.service.metrics import Metrics
+from c2vl_serve.service.metrics import router as metrics_router
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.predictor import Predictor
+from c2vl_serve.service.rates import RateLimit
 from c2vl_serve.service.routes import router
 from c2vl_serve.service.settings import ServiceSettings, read_settings
 from c2vl_serve.service.state import ServiceState
 from c2vl_serve.service.stream import router as stream_router
 from c2vl_serve.service.stream_sessions import StreamSessions
+from c2vl_serve.service.tracing import RequestSpans, over_otlp, trace_stages
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +46,10 @@ _FIRST_VIDEO = 10.0
 
 
 def create_app(
-    settings: ServiceSettings | None = None, recognizer: ActionRecognizer | None = None
+    settings: ServiceSettings | None = None,
+    recognizer: ActionRecognizer | None = None,
+    *,
+    tracing: "TracerProvider | None" = None,
 ) -> FastAPI:
     """The service.
 
@@ -43,11 +58,15 @@ def create_app(
         recognizer: loaded already; otherwise the settings' bundle is loaded at start-up. A
             bundle that is inconsistent keeps the service from starting; a runtime that is not
             there is told by ``/health/ready``.
+        tracing: where spans go, instead of where ``OTEL_*`` says.
 
     Raises:
-        RuntimeUnavailable: when the environment holds a setting that is wrong.
+        RuntimeUnavailable: when the environment holds a setting that is wrong, or asks for traces
+            and the extra is not installed.
     """
     settings = settings or read_settings()
+    if tracing is None and settings.otel:
+        tracing = over_otlp()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -58,7 +77,8 @@ def create_app(
         app.state.streams = StreamSessions(
             most=settings.stream_sessions, grace_seconds=settings.stream_grace_seconds
         )
-        await _load(state, poses, settings, recognizer)
+        app.state.metrics.watch(state, poses)
+        await _load(state, poses, settings, recognizer, app.state.metrics)
         warming = asyncio.create_task(asyncio.to_thread(poses.warm))
         try:
             yield
@@ -70,6 +90,8 @@ def create_app(
             await asyncio.to_thread(state.videos.close)
             await asyncio.to_thread(state.skeletons.close)
             await warming
+            if tracing is not None:
+                await asyncio.to_thread(tracing.shutdown)
 
     app = FastAPI(
         title="c2vl-serve",
@@ -77,13 +99,22 @@ def create_app(
         version=version("c2vl-serve"),
         lifespan=lifespan,
     )
+    app.state.metrics = Metrics()
+    app.state.observers = [app.state.metrics.predicted]
     app.include_router(router)
     app.include_router(stream_router)
+    app.include_router(metrics_router)
+    app.include_router(inference_router)
     problems.install(app)
-    # The last added is the outermost: no key, no body.
+    # The last added is the outermost: no key, no body; and whatever is refused is counted.
     app.add_middleware(Admission)
     app.add_middleware(BodyGuard, settings=settings)
+    app.add_middleware(RateLimit, settings=settings)
     app.add_middleware(ApiKeyGate, keys=[key.get_secret_value() for key in settings.api_keys])
+    if tracing is not None:
+        app.state.observers.append(partial(trace_stages, tracing))
+        app.add_middleware(RequestSpans, provider=tracing)
+    app.add_middleware(RequestLog, metrics=app.state.metrics)
     return app
 
 
@@ -109,6 +140,7 @@ async def _load(
     poses: PosePool,
     settings: ServiceSettings,
     recognizer: ActionRecognizer | None,
+    metrics: Metrics,
 ) -> None:
     if recognizer is None:
         try:
@@ -119,6 +151,7 @@ async def _load(
             state.reason = str(error)
             logger.error("not ready: %s", error)
             return
+    recognizer = counted(recognizer, metrics.ran_batch)
     engine = engine_for(recognizer.runtime, workers=settings.workers, max_batch=settings.max_batch)
     await asyncio.to_thread(engine.warm, golden_windows(recognizer.bundle, 1))
     state.batcher = Batcher(

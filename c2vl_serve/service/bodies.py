@@ -41,7 +41,7 @@ async def read_upload(request: Request) -> Upload:
         Problem: 415 for another type, 400 for a body that is empty or not what it says,
             422 for a form without exactly one file.
     """
-    _check_encoding(request)
+    check_encoding(request)
     content_type = request.headers.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == MULTIPART:
@@ -60,7 +60,12 @@ async def read_upload(request: Request) -> Upload:
     )
 
 
-def _check_encoding(request: Request) -> None:
+def check_encoding(request: Request) -> None:
+    """Refuse compressed bodies: a small one may be a very large one.
+
+    Raises:
+        Problem: 415.
+    """
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise Problem(

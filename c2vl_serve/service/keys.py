@@ -23,6 +23,7 @@ class ApiKeyGate:
     """401 unless ``Authorization: Bearer KEY`` or ``X-API-Key: KEY`` holds one of the keys.
 
     Probes need no key. Comparing digests takes the same time whichever key, or none, fits.
+    ``scope["state"]["key"]`` is then the key's digest: who asks, without the secret.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Iterable[str]) -> None:
@@ -31,8 +32,10 @@ class ApiKeyGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 without reading its body."""
-        is_open = not self._digests or scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS
-        if is_open or self._fits(_key(scope)):
+        if not self._digests or scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+        elif (digest := self._known(_key(scope))) is not None:
+            scope.setdefault("state", {})["key"] = digest.hex()
             await self._app(scope, receive, send)
         else:
             problem = Problem(
@@ -43,10 +46,12 @@ class ApiKeyGate:
             )
             await problem.response()(scope, receive, send)
 
-    def _fits(self, key: str) -> bool:
+    def _known(self, key: str) -> bytes | None:
+        """The digest of a key, if it is one of ours."""
         digest = _digest(key)
         # All are compared, whichever fits.
-        return sum(hmac.compare_digest(digest, known) for known in self._digests) > 0
+        fits = sum(hmac.compare_digest(digest, known) for known in self._digests) > 0
+        return digest if fits else None
 
 
 def _key(scope: Scope) -> str:

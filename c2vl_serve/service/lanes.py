@@ -42,6 +42,11 @@ class Lane:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=f"c2vl-{name}")
 
     @property
+    def depth(self) -> int:
+        """Pieces of work that wait or run."""
+        return self._pending
+
+    @property
     def estimated_wait(self) -> float:
         """Seconds until work that came now would start."""
         ahead = self._pending - self._workers + 1

@@ -87,13 +87,64 @@ PREDICT_BODY: dict[str, Any] = {
     },
 }
 
+_TENSOR: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "datatype", "shape"],
+    "properties": {
+        "name": {"type": "string", "enum": ["x"]},
+        "datatype": {"type": "string", "enum": ["FP32"]},
+        "shape": {"type": "array", "items": {"type": "integer"}, "description": "N, C, T, V, M"},
+        "data": {**_NUMBERS, "description": "flat, or nested as the shape says"},
+        "parameters": {
+            "type": "object",
+            "properties": {"binary_data_size": {"type": "integer", "minimum": 0}},
+        },
+    },
+}
+
+INFER_BODY: dict[str, Any] = {
+    "required": True,
+    "description": "the preprocessed tensor; see the model's metadata for its shape",
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "object",
+                "required": ["inputs"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "inputs": {"type": "array", "items": _TENSOR, "minItems": 1, "maxItems": 1},
+                    "outputs": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["name"],
+                            "properties": {
+                                "name": {"type": "string", "enum": ["logits", "representation"]}
+                            },
+                        },
+                    },
+                },
+            }
+        },
+        "application/octet-stream": {
+            "schema": {
+                **_BINARY,
+                "description": "the same JSON, Inference-Header-Content-Length bytes of it, and "
+                "then the raw tensor, little-endian",
+            }
+        },
+    },
+}
+
 _STATUSES = {
     400: "unreadable body or header",
     401: "no API key, or one that is not known",
+    404: "nothing of this name is here",
     408: "the body came too slowly",
     413: "the body is too large",
     415: "the body is of a type that is not taken",
     422: "readable, but unusable: empty, NaN, wrong joint count, undecodable video, bad query",
+    429: "more requests than this key, or address, may make; see Retry-After",
     503: "not ready or too busy; see Retry-After",
 }
 

@@ -6,12 +6,22 @@ next step, and the next video tries again: a model fetched meanwhile needs no re
 
 import logging
 import threading
+from dataclasses import dataclass
 
 from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.pose import PoseExtractor, find_pose_model
 from c2vl_serve.service.settings import ServiceSettings
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoseWorkers:
+    """How many pose workers run, are at work, and were replaced so far."""
+
+    alive: int = 0
+    busy: int = 0
+    replaced: int = 0
 
 
 class PosePool:
@@ -35,6 +45,17 @@ class PosePool:
             if self._extractor is None:
                 self._extractor = self._start()
             return self._extractor
+
+    def workers(self) -> PoseWorkers:
+        """The workers just now; never blocks, also not while they start."""
+        extractor = self._extractor
+        if extractor is None or self._is_closed:
+            return PoseWorkers()
+        return PoseWorkers(
+            alive=extractor.num_alive,
+            busy=extractor.num_workers - extractor.num_idle,
+            replaced=extractor.num_replaced,
+        )
 
     def warm(self) -> None:
         """Start now, so that the first video need not wait; log why if that cannot be."""

@@ -210,7 +210,7 @@ class Predictor:
 def _decode(upload: Upload, options: ReadOptions) -> SkeletonSequence:
     """The sequence in an upload; only a JSON body's faults are pointed at."""
     if upload.file_type == "json":
-        _check_containers(upload.data)
+        check_containers(upload.data)
     if upload.is_body and upload.file_type == "json":
         try:
             body = orjson.loads(upload.data)
@@ -226,7 +226,7 @@ def _decode(upload: Upload, options: ReadOptions) -> SkeletonSequence:
         raise SequenceError(str(error)) from error
 
 
-def _check_containers(data: bytes) -> None:
+def check_containers(data: bytes) -> None:
     """Refuse text that is mostly brackets: three bytes of it take a hundred when parsed."""
     if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
         raise SequenceError(

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from c2vl_serve.errors import C2VLError, RuntimeUnavailable, SequenceError
+from c2vl_serve.service.request_ids import HEADER, REQUEST_ID
 from c2vl_serve.skeleton.formats import FieldError
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ class Problem(Exception):
             "status": self.status,
             "detail": self.detail,
         }
+        if (request_id := REQUEST_ID.get()) is not None:
+            content["request_id"] = request_id
         if self.errors:
             content["errors"] = [dict(error) for error in self.errors]
         return content
@@ -129,7 +132,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """A fault of ours; the server logs the exception, the client gets no insides."""
+    """A fault of ours; the server logs the exception, the client gets no insides.
+
+    The framework answers it outside of all our middleware, so the id is added here.
+    """
+    request_id = REQUEST_ID.get()
     return Problem(
-        500, "the service failed on this request, which is its fault; its log says more"
+        500,
+        "the service failed on this request, which is its fault; its log says more",
+        headers={} if request_id is None else {HEADER: request_id},
     ).response()

@@ -69,6 +69,9 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     state.ready()
     upload = await read_upload(request)
     prediction = await dispatch.predict(state, upload, query, request)
+    spent = prediction.timing_ms.model_dump()
+    for tell in request.app.state.observers:
+        tell(spent)
     logger.info(
         "predicted input=%s frames=%d persons=%d ms=%.1f",
         upload.file_type or "video",

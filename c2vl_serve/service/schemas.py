@@ -116,6 +116,48 @@ class Prediction(BaseModel):
         )
 
 
+class ServerMetadata(BaseModel):
+    """Of the Open Inference Protocol."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(BaseModel):
+    """A tensor's name and shape; -1 is any number."""
+
+    name: str
+    datatype: Literal["FP32"]
+    shape: list[int]
+
+
+class ModelMetadata(BaseModel):
+    """Of the Open Inference Protocol."""
+
+    name: str
+    versions: list[str]
+    platform: str = Field(description="the runtime in use")
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class InferredTensor(TensorMetadata):
+    """An output: its numbers, row by row, or how many raw bytes of it follow the JSON."""
+
+    data: list[float] = []
+    parameters: dict[str, int] = {}
+
+
+class InferenceAnswer(BaseModel):
+    """Of the Open Inference Protocol."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[InferredTensor]
+
+
 class Health(BaseModel):
     """Alive, or ready to predict."""
 
@@ -140,6 +182,9 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str = Field(description="what was wrong, got and expected, and what to do next")
+    request_id: str | None = Field(
+        default=None, description="as in the header X-Request-ID and in the service's log"
+    )
     errors: list[dict[str, str]] = Field(
         default=[], description="JSON pointers into the body, or query parameters, with details"
     )

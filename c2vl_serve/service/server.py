@@ -1,18 +1,16 @@
 """serve: the application on a socket, with uvicorn, this service's deadlines, and a drain."""
 
-import copy
 import logging
 import math
 import signal
 import time
 from types import FrameType
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.config import LOGGING_CONFIG
 
 from c2vl_serve.service.deadlines import protocol_class
+from c2vl_serve.service.logs import logging_config
 from c2vl_serve.service.settings import ServiceSettings
 from c2vl_serve.service.stream_messages import MAX_MESSAGE_BYTES
 
@@ -29,7 +27,8 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         port=settings.port,
         http=protocol_class(settings.header_seconds),
         lifespan="on",
-        log_config=_logging(),
+        log_config=logging_config(settings.log_format),
+        access_log=False,  # ours says more, and no paths
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.finish_seconds)),
         ws_max_size=2 * MAX_MESSAGE_BYTES,  # a message a little too long is still told why
@@ -76,14 +75,3 @@ class DrainingServer(uvicorn.Server):
         if time.monotonic() >= self._closes_at:
             self.should_exit = True
         return await super().on_tick(counter)
-
-
-def _logging() -> dict[str, Any]:
-    """Uvicorn's own, with this package's messages in the same stream and form."""
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["loggers"]["c2vl_serve"] = {
-        "handlers": ["default"],
-        "level": "INFO",
-        "propagate": False,
-    }
-    return config

@@ -41,6 +41,14 @@ class ServiceSettings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     api_keys_file: Path | None = None
 
+    # Of each key, or of each client address where there are no keys.
+    key_rate: float | None = Field(None, gt=0, le=1e6)  # requests a second, in the long run
+    key_burst: int = Field(10, ge=1)  # requests at once, on top
+    key_concurrent: int | None = Field(None, ge=1)  # requests in progress
+
+    log_format: Literal["text", "json"] = "text"
+    otel: bool = False  # traces; where they go is set with OTEL_*
+
     max_body_bytes: int = Field(64 * 2**20, ge=1)
     max_held_bytes: int = Field(512 * 2**20, ge=1)  # of all bodies at once, waiting ones too
     max_frames: int = Field(20_000, ge=1)

@@ -1,0 +1,96 @@
+"""What a service answers, as frozen values; fields that a newer service adds are passed over."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Answer(BaseModel):
+    """Read from a service's JSON; never changed afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Action(Answer):
+    """A label and its calibrated score in 0..1."""
+
+    label: str
+    score: float
+
+
+class Window(Answer):
+    """What a person did from ``start`` to ``end`` (seconds)."""
+
+    start: float
+    end: float
+    actions: tuple[Action, ...]
+    recognised: bool
+
+
+class Segment(Answer):
+    """A stretch of a timeline, from ``start`` to ``end`` (seconds), in which one thing is done."""
+
+    start: float
+    end: float
+    label: str
+    score: float
+    recognised: bool
+
+
+class Person(Answer):
+    """What one person did; ``segments`` is what a timeline's windows add up to."""
+
+    id: int
+    actions: tuple[Action, ...]
+    recognised: bool
+    windows: tuple[Window, ...]
+    segments: tuple[Segment, ...]
+
+
+class Frames(Answer):
+    """What became of the frames; ``complete`` is false where a container ended early."""
+
+    read: int
+    used: int
+    fps: float
+    complete: bool
+
+
+class Prediction(Answer):
+    """The answer to a skeleton or a video.
+
+    Attributes:
+        bundle: ``name@version``.
+        actions: of the clearest person, best first.
+        recognised: false where this is probably nothing that the bundle knows.
+        timing_ms: milliseconds in each stage.
+        overlay: a ``data:`` URI of a WebP strip, where ``draw=True`` asked for one.
+    """
+
+    bundle: str
+    runtime: str
+    actions: tuple[Action, ...]
+    recognised: bool
+    persons: tuple[Person, ...]
+    frames: Frames
+    notes: tuple[str, ...]
+    timing_ms: dict[str, float]
+    overlay: str | None = None
+
+
+class Bundle(Answer):
+    """The card of the bundle that is served; all its other fields are kept as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    runtime: str
+    providers: tuple[str, ...]
+
+
+class Problem(Answer):
+    """RFC 9457."""
+
+    detail: str
+    errors: tuple[dict[str, str], ...] = ()
+    request_id: str | None = None
