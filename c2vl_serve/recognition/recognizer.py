@@ -1,4 +1,11 @@
-"""ActionRecognizer: a SkeletonSequence in, a Recognition out."""
+"""ActionRecognizer: a SkeletonSequence in, a Recognition out, in three steps.
+
+    prepare   sequence -> windows          numpy
+    run       windows -> outputs           the runtime; windows of many sequences at once
+    answer    outputs -> Recognition       numpy
+
+:meth:`ActionRecognizer.recognise` takes all three; a service puts a queue before the second.
+"""
 
 import time
 from pathlib import Path
@@ -9,16 +16,14 @@ from jaxtyping import Float64
 from c2vl_serve.bundle import ModelBundle, load_bundle
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.recognition.answers import ActionScore, PersonAnswer, Recognition, WindowAnswer
-from c2vl_serve.recognition.runtime import Runtime, verify
+from c2vl_serve.recognition.preparation import Prepared, PreparedPerson, prepare
+from c2vl_serve.recognition.runtime import Outputs, Runtime, verify
 from c2vl_serve.recognition.runtimes import load_runtime
-from c2vl_serve.recognition.timeline import Span, spans
-from c2vl_serve.skeleton.convert import convert
-from c2vl_serve.skeleton.layout import LAYOUTS
-from c2vl_serve.skeleton.preprocessing import resample
+from c2vl_serve.recognition.timeline import Span
+from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.sampling import (
     MIN_SEEN_FRAMES,
-    Windows,
-    cut_windows,
+    WindowChoice,
     probabilities,
     summed_up,
 )
@@ -75,67 +80,95 @@ class ActionRecognizer:
         Raises:
             SequenceError: when the sequence cannot be used by this bundle.
         """
+        prepared = self.prepare(sequence, window=window, stride=stride, max_persons=max_persons)
         started = time.perf_counter()
-        config = self.bundle.card.preprocessing
+        outputs = self.run(prepared.inputs)
+        spent = (time.perf_counter() - started) * 1e3
+        return self.answer(prepared, outputs, top_k=top_k, inference_ms=spent)
+
+    def prepare(
+        self,
+        sequence: SkeletonSequence,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        max_persons: int = 2,
+    ) -> Prepared:
+        """The first step: the windows that an answer needs; arguments as in :meth:`recognise`.
+
+        Raises:
+            SequenceError: when the sequence cannot be used by this bundle.
+        """
         if sequence.joints.shape[-1] != 3:
             raise SequenceError(
                 f"joints are 2-D (x, y) but bundle {self.bundle.card.name!r} needs 3-D (x, y, z); "
                 "lift them first, or send a video or 3-D joints"
             )
-        converted, notes = convert(sequence, LAYOUTS[config.layout])
-        ready = resample(converted, config.fps)
-        if not (ready.visibility >= config.min_visibility).any():
-            return _nobody(notes)
-        people = [ready.persons(index) for index in _clearest(ready)[:max_persons]]
-        cut = [cut_windows(person, config) for person in people]
-        timelines = [spans(person, config, window, stride) for person in people]
-        preprocessed = time.perf_counter()
-        answers = tuple(
-            self._person(person, windows, timeline, top_k)
-            for person, windows, timeline in zip(people, cut, timelines, strict=True)
+        return prepare(
+            sequence,
+            self.bundle.card.preprocessing,
+            window=window,
+            stride=stride,
+            max_persons=max_persons,
         )
+
+    def run(self, inputs: ModelInput) -> Outputs:
+        """The second step: logits and representation of windows, of one sequence or of many."""
+        if len(inputs) == 0:
+            nothing = np.empty((0, len(self.bundle.card.labels)), np.float32)
+            return Outputs(logits=nothing, representation=nothing[:, :0])
+        return Outputs(*self.runtime.run(inputs))
+
+    def answer(
+        self, prepared: Prepared, outputs: Outputs, *, top_k: int = 5, inference_ms: float = 0.0
+    ) -> Recognition:
+        """The third step: what the outputs say about each person.
+
+        Args:
+            prepared: from :meth:`prepare`.
+            outputs: of its inputs, row by row.
+            top_k: labels to answer with.
+            inference_ms: milliseconds that the second step took, for the answer to tell.
+        """
+        scores = probabilities(outputs.logits, self.bundle.card.calibration.temperature)
+        persons = tuple(self._person(person, scores, top_k) for person in prepared.persons)
         return Recognition(
-            actions=answers[0].actions,
-            recognised=answers[0].recognised,
-            persons=answers,
-            notes=(*notes, *_shortness(cut[0])),
-            timing_ms={
-                "preprocess": (preprocessed - started) * 1e3,
-                "inference": (time.perf_counter() - preprocessed) * 1e3,
-            },
+            actions=persons[0].actions if persons else (),
+            recognised=bool(persons) and persons[0].recognised,
+            persons=persons,
+            notes=prepared.notes,
+            timing_ms={"preprocess": prepared.milliseconds, "inference": inference_ms},
         )
 
     def _person(
-        self,
-        person: SkeletonSequence,
-        windows: Windows,
-        timeline: tuple[Span, ...],
-        top_k: int,
+        self, person: PreparedPerson, scores: Float64[np.ndarray, "N K"], top_k: int
     ) -> PersonAnswer:
-        scores = self._scores(windows)
-        whole = summed_up(scores, windows.seen_frames, self.bundle.card.idle)
-        enough = float(windows.seen_frames.max()) >= MIN_SEEN_FRAMES
+        whole = self._summed_up(person, person.whole, scores)
+        enough = float(person.whole.seen_frames.max()) >= MIN_SEEN_FRAMES
         return PersonAnswer(
-            id=person.person_ids[0],
+            id=person.id,
             actions=self._top(whole, top_k),
             recognised=enough and self._known(whole),
-            windows=tuple(self._window(span, top_k) for span in timeline),
+            windows=tuple(self._window(person, span, scores, top_k) for span in person.timeline),
         )
 
-    def _window(self, span: Span, top_k: int) -> WindowAnswer:
-        scores = summed_up(
-            self._scores(span.windows), span.windows.seen_frames, self.bundle.card.idle
-        )
+    def _window(
+        self, person: PreparedPerson, span: Span, scores: Float64[np.ndarray, "N K"], top_k: int
+    ) -> WindowAnswer:
+        summed = self._summed_up(person, span.windows, scores)
         return WindowAnswer(
             start=span.start,
             end=span.end,
-            actions=self._top(scores, top_k),
-            recognised=self._known(scores),
+            actions=self._top(summed, top_k),
+            recognised=self._known(summed),
         )
 
-    def _scores(self, windows: Windows) -> Float64[np.ndarray, "N K"]:
-        logits, _ = self.runtime.run(windows.inputs)
-        return probabilities(logits, self.bundle.card.calibration.temperature)
+    def _summed_up(
+        self, person: PreparedPerson, windows: WindowChoice, scores: Float64[np.ndarray, "N K"]
+    ) -> Float64[np.ndarray, " K"]:
+        return summed_up(
+            scores[person.rows_of(windows)], windows.seen_frames, self.bundle.card.idle
+        )
 
     def _known(self, scores: Float64[np.ndarray, " K"]) -> bool:
         return bool(scores.max() >= self.bundle.card.calibration.threshold)
@@ -144,26 +177,3 @@ class ActionRecognizer:
         order = np.argsort(-scores, kind="stable")[:top_k]
         labels = self.bundle.card.labels
         return tuple(ActionScore(label=labels[k], score=float(scores[k])) for k in order)
-
-
-def _clearest(sequence: SkeletonSequence) -> list[int]:
-    """Persons that are seen at all, most visible first; equally visible ones keep their order."""
-    total = sequence.visibility.sum(axis=(0, 2))
-    return [int(k) for k in np.argsort(-total, kind="stable") if total[k] > 0]
-
-
-def _nobody(notes: tuple[str, ...]) -> Recognition:
-    return Recognition(
-        actions=(),
-        recognised=False,
-        persons=(),
-        notes=(*notes, "no person was seen clearly enough to recognise an action"),
-        timing_ms={"preprocess": 0.0, "inference": 0.0},
-    )
-
-
-def _shortness(windows: Windows) -> tuple[str, ...]:
-    frames = int(windows.seen_frames.max())
-    if frames >= MIN_SEEN_FRAMES:
-        return ()
-    return (f"the person is seen in {frames} frame(s) only: too short to recognise an action",)

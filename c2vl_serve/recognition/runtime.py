@@ -1,6 +1,6 @@
 """What runs a bundle's network: the protocol, and the check that a runtime tells the truth."""
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -11,6 +11,13 @@ from c2vl_serve.skeleton.arrays import Logits, ModelInput
 from c2vl_serve.skeleton.preprocessing import preprocess
 
 Representation = Float32[np.ndarray, "N D"]
+
+
+class Outputs(NamedTuple):
+    """What a network says about windows, one row each."""
+
+    logits: Logits
+    representation: Representation
 
 
 @runtime_checkable

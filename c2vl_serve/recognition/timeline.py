@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Bool
+
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
-from c2vl_serve.skeleton.sampling import MIN_SEEN_FRAMES, Windows, cut_windows, window_starts
-from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_serve.skeleton.sampling import (
+    MIN_SEEN_FRAMES,
+    WindowChoice,
+    choose_windows,
+    window_starts,
+)
 
 MAX_SPANS = 1200  # entries of one person: ten minutes every half second
 
@@ -16,16 +23,16 @@ class Span:
 
     start: float
     end: float
-    windows: Windows
+    windows: WindowChoice
 
 
 def spans(
-    person: SkeletonSequence,
+    present: Bool[np.ndarray, " T"],
     config: PreprocessingConfig,
     window: float | None,
     stride: float | None,
 ) -> tuple[Span, ...]:
-    """Timeline entries of one person at the model's rate.
+    """Timeline entries of one person, from the frames at the model's rate that show anything.
 
     None at all where neither ``window`` nor ``stride`` was asked for and the sequence is no
     longer than the model's window. Stretches without the person are left out.
@@ -33,23 +40,23 @@ def spans(
     Raises:
         SequenceError: for lengths that are not positive, or far too many entries.
     """
-    if window is None and stride is None and person.num_frames <= config.num_frames:
+    num_frames = len(present)
+    if window is None and stride is None and num_frames <= config.num_frames:
         return ()
     length = _frames("window", window or config.window_seconds, config)
     step = _frames("stride", stride or length / config.fps / 2, config)
-    starts = window_starts(person.num_frames, length, step)
+    starts = window_starts(num_frames, length, step)
     if len(starts) > MAX_SPANS:
         raise SequenceError(
-            f"a stride of {step / config.fps:.2f} s cuts {person.duration:.0f} s into "
+            f"a stride of {step / config.fps:.2f} s cuts {num_frames / config.fps:.0f} s into "
             f"{len(starts)} windows; expected at most {MAX_SPANS}: ask for a longer stride"
         )
     entries = []
     for start in starts:
-        part = person.frames(start, start + length)
-        windows = cut_windows(part, config)
+        stop = min(start + length, num_frames)
+        windows = choose_windows(present[start:stop], config, offset=start)
         if windows.seen_frames.max() >= MIN_SEEN_FRAMES:
-            end = (start + part.num_frames) / config.fps
-            entries.append(Span(start=start / config.fps, end=end, windows=windows))
+            entries.append(Span(start=start / config.fps, end=stop / config.fps, windows=windows))
     return tuple(entries)
 
 

@@ -5,10 +5,13 @@ is walking. Training draws its windows at random (``c2vl_training.data.batches``
 evaluation take these.
 """
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.convert import convert
@@ -20,6 +23,9 @@ STRIDE_SECONDS = 0.5
 MAX_WINDOWS = 240  # longer sequences get a wider stride, so that work stays bounded
 MIN_SEEN_FRAMES = 6  # frames of a window with the person in it; fewer say nothing
 IDLE_SHARE = 0.8  # of the time, from which on a person is said to stand still
+_PREPROCESSED_AT_ONCE = 64  # windows: bounds memory, and more at once are no faster
+
+Stretch: TypeAlias = tuple[int, int]  # first frame, and the one after the last
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,6 +40,19 @@ class Windows:
 
     inputs: ModelInput
     starts: tuple[int, ...]
+    seen_frames: Float32[np.ndarray, " N"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WindowChoice:
+    """Which windows of one person are looked at, before they are preprocessed.
+
+    Attributes:
+        stretches: of each window, in frames of the person's sequence at the model's rate.
+        seen_frames: frames of each window in which any joint was seen.
+    """
+
+    stretches: tuple[Stretch, ...]
     seen_frames: Float32[np.ndarray, " N"]
 
 
@@ -52,23 +71,74 @@ def window_starts(num_frames: int, length: int, stride: int) -> tuple[int, ...]:
     return (*range(0, last, max(stride, 1)), last)
 
 
+def presence(sequence: SkeletonSequence, config: PreprocessingConfig) -> Bool[np.ndarray, " T"]:
+    """In which frames of a one-person sequence any joint is seen."""
+    return np.any(sequence.visibility[:, 0] >= config.min_visibility, axis=-1)
+
+
+def choose_windows(
+    present: Bool[np.ndarray, " T"], config: PreprocessingConfig, *, offset: int = 0
+) -> WindowChoice:
+    """Which windows of a stretch of one person's sequence are looked at.
+
+    Windows in which the person is hardly seen are left out, unless there is no other.
+
+    Args:
+        present: :func:`presence` of the stretch.
+        config: of the model.
+        offset: first frame of the stretch within the sequence.
+    """
+    stride = max(round(STRIDE_SECONDS * config.fps), -(-len(present) // MAX_WINDOWS))
+    starts = np.array(window_starts(len(present), config.num_frames, stride))
+    stops = np.minimum(starts + config.num_frames, len(present))
+    total = np.concatenate([[0], np.cumsum(present)])
+    seen = total[stops] - total[starts]
+    chosen = np.flatnonzero(seen >= MIN_SEEN_FRAMES)
+    if len(chosen) == 0:
+        chosen = np.array([seen.argmax()])
+    return WindowChoice(
+        stretches=tuple((offset + int(starts[k]), offset + int(stops[k])) for k in chosen),
+        seen_frames=seen[chosen].astype(np.float32),
+    )
+
+
+def window_inputs(
+    sequence: SkeletonSequence, stretches: Sequence[Stretch], config: PreprocessingConfig
+) -> ModelInput:
+    """The model's input for stretches of a one-person sequence at the model's rate, in order.
+
+    Stretches of one length are preprocessed in one call, as persons side by side.
+    """
+    inputs = np.zeros(
+        (len(stretches), config.num_channels, config.num_frames, config.num_joints, 1), np.float32
+    )
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for row, (start, stop) in enumerate(stretches):
+        by_length[stop - start].append(row)
+    for length, rows in by_length.items():
+        for at in range(0, len(rows), _PREPROCESSED_AT_ONCE):
+            some = rows[at : at + _PREPROCESSED_AT_ONCE]
+            frames = np.array([stretches[row][0] for row in some]) + np.arange(length)[:, None]
+            beside = replace(
+                sequence,
+                joints=sequence.joints[frames, 0],
+                visibility=sequence.visibility[frames, 0],
+                person_ids=tuple(range(len(some))),
+            )
+            inputs[some] = preprocess(beside, config)
+    return inputs
+
+
 def cut_windows(sequence: SkeletonSequence, config: PreprocessingConfig) -> Windows:
     """All windows of a one-person sequence that is already at the model's rate.
 
     Windows in which the person is hardly seen are left out, unless there is no other.
     """
-    stride = max(round(STRIDE_SECONDS * config.fps), -(-sequence.num_frames // MAX_WINDOWS))
-    starts = window_starts(sequence.num_frames, config.num_frames, stride)
-    present = np.any(sequence.visibility[:, 0] >= config.min_visibility, axis=-1)
-    seen = np.array([present[start : start + config.num_frames].sum() for start in starts])
-    chosen = np.flatnonzero(seen >= MIN_SEEN_FRAMES)
-    if len(chosen) == 0:
-        chosen = np.array([seen.argmax()])
-    parts = [sequence.frames(starts[k], starts[k] + config.num_frames) for k in chosen]
+    choice = choose_windows(presence(sequence, config), config)
     return Windows(
-        inputs=np.concatenate([preprocess(part, config) for part in parts]),
-        starts=tuple(starts[k] for k in chosen),
-        seen_frames=seen[chosen].astype(np.float32),
+        inputs=window_inputs(sequence, choice.stretches, config),
+        starts=tuple(start for start, _ in choice.stretches),
+        seen_frames=choice.seen_frames,
     )
 
 
