@@ -113,7 +113,7 @@ class ActionRecognizer:
         )
 
     def run(self, inputs: ModelInput) -> Outputs:
-        """The second step: logits and representation of windows, of one sequence or of many."""
+        """The second step: what the network says of windows, of one sequence or of many."""
         if len(inputs) == 0:
             nothing = np.empty((0, len(self.bundle.card.labels)), np.float32)
             return Outputs(logits=nothing, representation=nothing[:, :0])
