@@ -9,8 +9,9 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from c2vl_serve.errors import RuntimeUnavailable
+from c2vl_serve.recognition.gallery_store import GalleryStore
 from c2vl_serve.recognition.recognizer import ActionRecognizer
-from c2vl_serve.service import problems
+from c2vl_serve.service import embed_routes, gallery_routes, problems
 from c2vl_serve.service.keys import ApiKeyGate
 from c2vl_serve.service.lanes import Lane
 from c2vl_serve.service.limits import BodyGuard
@@ -65,6 +66,8 @@ def create_app(
         lifespan=lifespan,
     )
     app.include_router(router)
+    app.include_router(embed_routes.router)
+    app.include_router(gallery_routes.router)
     problems.install(app)
     # The last added is the outermost: no key, no body.
     app.add_middleware(BodyGuard, settings=settings)
@@ -104,7 +107,8 @@ async def _load(
             state.reason = str(error)
             logger.error("not ready: %s", error)
             return
-    state.predictor = Predictor(recognizer, poses, settings)
+    gallery = GalleryStore(settings.gallery_file(recognizer.bundle), recognizer.bundle)
+    state.predictor = Predictor(recognizer, poses, settings, gallery)
     logger.info(
         "serving bundle=%s runtime=%s", recognizer.bundle.card.identity, recognizer.runtime.name
     )

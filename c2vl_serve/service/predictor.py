@@ -4,6 +4,7 @@ import base64
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -12,6 +13,8 @@ import orjson
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.pose import PoseExtraction
 from c2vl_serve.recognition.answers import Recognition
+from c2vl_serve.recognition.embedding import Embedding
+from c2vl_serve.recognition.gallery_store import MEMORY, GalleryStore
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service.bodies import Upload
 from c2vl_serve.service.pose_pool import PosePool
@@ -34,6 +37,33 @@ LARGE_BODY = 2**22
 MAX_CONTAINERS = 4_000_000
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Decoded:
+    """An input as a sequence, and what the answer has to tell about it.
+
+    Attributes:
+        sequence: None where a video shows nobody.
+        frames: what became of the input's frames.
+        notes: sentences for the answer.
+        timing_ms: spent so far, by stage.
+        begun: by ``perf_counter``.
+        overlay: a ``data:`` URI, where one was asked for.
+    """
+
+    sequence: SkeletonSequence | None
+    frames: Frames
+    notes: tuple[str, ...]
+    timing_ms: Mapping[str, float]
+    begun: float
+    overlay: str | None = None
+
+    def spent(self, stages: Mapping[str, float]) -> TimingMs:
+        """All milliseconds so far, with those of the stages that followed."""
+        total = 1000 * (perf_counter() - self.begun)
+        spent = {**self.timing_ms, **stages, "total": total}
+        return TimingMs(**{stage: round(ms, 3) for stage, ms in spent.items()})
+
+
 class Predictor:
     """Answers inputs with the recogniser; videos go through the pose pool first.
 
@@ -41,12 +71,18 @@ class Predictor:
         recognizer: loaded and verified.
         poses: where videos become skeletons.
         settings: its limits are applied.
+        gallery: enrolled actions that are answered beside the labels.
     """
 
     def __init__(
-        self, recognizer: ActionRecognizer, poses: PosePool, settings: ServiceSettings
+        self,
+        recognizer: ActionRecognizer,
+        poses: PosePool,
+        settings: ServiceSettings,
+        gallery: GalleryStore | None = None,
     ) -> None:
         self.recognizer = recognizer
+        self.gallery = gallery or GalleryStore(MEMORY, recognizer.bundle)
         self._poses = poses
         self._settings = settings
         self._large = threading.Lock()
@@ -57,22 +93,9 @@ class Predictor:
         Raises:
             Problem: the body is not JSON although it says so.
             SequenceError: the skeleton cannot be used.
+            LabelError: the query asks for labels that are not known.
         """
-        begun = perf_counter()
-        options = query.read_options(self._settings.sequence_limits)
-        with self._large if len(upload.data) > LARGE_BODY else nullcontext():
-            sequence = _decode(upload, options)
-        decode = 1000 * (perf_counter() - begun)
-        recognition = self._recognise(sequence, query)
-        T = sequence.num_frames
-        notes = ["draw applies to videos; a skeleton has no picture"] if query.draw else []
-        return self._prediction(
-            recognition,
-            frames=Frames(read=T, used=T, fps=sequence.fps, complete=True),
-            notes=notes,
-            timing_ms={"decode": decode},
-            begun=begun,
-        )
+        return self._answer(self.decode(upload, query), query)
 
     def video(
         self,
@@ -90,28 +113,84 @@ class Predictor:
         Raises:
             SequenceError: the video cannot be used.
             RuntimeUnavailable: poses cannot be estimated here, or took too long.
+            LabelError: the query asks for labels that are not known.
+        """
+        return self._answer(self.watch(source, query, abandoned), query)
+
+    def decode(self, upload: Upload, query: PredictQuery) -> Decoded:
+        """The sequence in an upload.
+
+        Raises:
+            Problem: the body is not JSON although it says so.
+            SequenceError: it holds no skeleton that can be used.
+        """
+        begun = perf_counter()
+        options = query.read_options(self._settings.sequence_limits)
+        with self._large if len(upload.data) > LARGE_BODY else nullcontext():
+            sequence = _decode(upload, options)
+        T = sequence.num_frames
+        return Decoded(
+            sequence=sequence,
+            frames=Frames(read=T, used=T, fps=sequence.fps, complete=True),
+            notes=("draw applies to videos; a skeleton has no picture",) if query.draw else (),
+            timing_ms={"decode": 1000 * (perf_counter() - begun)},
+            begun=begun,
+        )
+
+    def watch(
+        self,
+        source: bytes | Path,
+        query: PredictQuery,
+        abandoned: threading.Event | None = None,
+    ) -> Decoded:
+        """The people in a video, as :meth:`video` takes it; blocks while a pose worker watches.
+
+        Raises:
+            SequenceError: the video cannot be used.
+            RuntimeUnavailable: poses cannot be estimated here, or took too long.
         """
         begun = perf_counter()
         found = self._poses.extractor().extract(
             source, max_persons=query.persons, draw=query.draw, cancel=abandoned
         )
-        recognition = (
-            Recognition(actions=(), recognised=False, persons=(), notes=(), timing_ms={})
-            if found.sequence is None
-            else self._recognise(found.sequence, query)
-        )
-        return self._prediction(
-            recognition,
+        return Decoded(
+            sequence=found.sequence,
             frames=Frames(
                 read=found.frames.read,
                 used=found.frames.used,
                 fps=found.frames.fps,
                 complete=found.frames.complete,
             ),
-            notes=[*found.notes],
+            notes=found.notes,
             timing_ms=found.timing_ms,
             begun=begun,
             overlay=_data_uri(found),
+        )
+
+    def embed(self, decoded: Decoded, query: PredictQuery) -> Embedding:
+        """What each person did, as a direction; nobody where a video shows none.
+
+        Raises:
+            SequenceError: when the sequence cannot be used by this bundle.
+        """
+        if decoded.sequence is None:
+            return Embedding(persons=(), notes=(), timing_ms={})
+        return self.recognizer.embed(decoded.sequence, max_persons=query.persons)
+
+    def _answer(self, decoded: Decoded, query: PredictQuery) -> Prediction:
+        recognition = (
+            Recognition(actions=(), recognised=False, persons=(), notes=(), timing_ms={})
+            if decoded.sequence is None
+            else self._recognise(decoded.sequence, query)
+        )
+        return Prediction.of(
+            recognition,
+            bundle=self.recognizer.bundle.card.identity,
+            runtime=self.recognizer.runtime.name,
+            frames=decoded.frames,
+            notes=[*decoded.notes, *recognition.notes],
+            timing_ms=decoded.spent(recognition.timing_ms),
+            overlay=decoded.overlay,
         )
 
     def _recognise(self, sequence: SkeletonSequence, query: PredictQuery) -> Recognition:
@@ -121,28 +200,8 @@ class Predictor:
             window=query.window,
             stride=query.stride,
             max_persons=query.persons,
-        )
-
-    def _prediction(
-        self,
-        recognition: Recognition,
-        *,
-        frames: Frames,
-        notes: list[str],
-        timing_ms: Mapping[str, float],
-        begun: float,
-        overlay: str | None = None,
-    ) -> Prediction:
-        total = 1000 * (perf_counter() - begun)
-        spent = {**timing_ms, **recognition.timing_ms, "total": total}
-        return Prediction.of(
-            recognition,
-            bundle=self.recognizer.bundle.card.identity,
-            runtime=self.recognizer.runtime.name,
-            frames=frames,
-            notes=[*notes, *recognition.notes],
-            timing_ms=TimingMs(**{stage: round(ms, 3) for stage, ms in spent.items()}),
-            overlay=overlay,
+            gallery=self.gallery.gallery,
+            labels=query.asked_labels,
         )
 
 
