@@ -163,12 +163,14 @@ class Figures:
     """Shares of clips, means over trials.
 
     Attributes:
-        found: clips of the enrolled class that get its name and are recognised.
+        named: clips of the enrolled class that get its name.
+        found: that are recognised besides.
         kept: clips of other labels, right without a gallery, that are right with it.
         rejected: clips of unknown actions that are not recognised.
         rejected_before: without a gallery.
     """
 
+    named: float
     found: float
     kept: float
     rejected: float
@@ -186,6 +188,7 @@ def _shares(trial: Trial, threshold: float, scale: GalleryScale) -> tuple[float,
     enrolled = scale.scores(trial.cosines[:, None], threshold)[:, 0]
     own = trial.best * (1 - enrolled)
     answers = (
+        (enrolled > own, trial.enrolled),
         ((enrolled > own) & (enrolled >= threshold), trial.enrolled),
         (own > enrolled, trial.others),
         (np.maximum(own, enrolled) < threshold, trial.unknown),
@@ -202,21 +205,24 @@ def choose_scale(clips: Clips, threshold: float) -> GalleryScale:
     runs = [trials(clips, ~clips.test, 3, seen=seen) for seen in (True, False)]
     scales = [GalleryScale(boundary=float(b), width=w) for w in WIDTHS for b in BOUNDARIES]
 
-    def worth(scale: GalleryScale) -> tuple[bool, float]:
+    def worth(scale: GalleryScale) -> tuple[bool, float, float]:
         every = [measure(run, threshold, scale) for run in runs]
         rejects = all(each.rejected >= STILL_REJECTED * each.rejected_before for each in every)
-        return rejects, sum(each.found + each.kept for each in every)
+        # Of equals the widest: a likely name is then shown even where it is not recognised.
+        return rejects, round(sum(each.found + each.kept for each in every), 2), scale.width
 
     return max(scales, key=worth)
 
 
 def report(clips: Clips, threshold: float, scale: GalleryScale) -> Table:
     """The test clips under the chosen scale."""
-    table = Table("enrolled", "examples", "found %", "kept %", "unknown rejected %", "before %")
+    table = Table(
+        "enrolled", "examples", "named %", "found %", "kept %", "unknown rejected %", "before %"
+    )
     for seen in (True, False):
         for shots in SHOTS:
             found = measure(trials(clips, clips.test, shots, seen=seen), threshold, scale)
-            shares = (found.found, found.kept, found.rejected, found.rejected_before)
+            shares = (getattr(found, field.name) for field in fields(Figures))
             words = "a class seen in training" if seen else "an action never seen"
             table.add_row(words, str(shots), *(f"{100 * share:.1f}" for share in shares))
     return table

@@ -31,7 +31,7 @@ class GalleryScale:
     """
 
     boundary: float = 0.90
-    width: float = 0.02
+    width: float = 0.04
 
     def scores(
         self, cosines: Float64[np.ndarray, "N G"], threshold: float
