@@ -1,8 +1,9 @@
 """ModelBundle: what is served. A folder of files that travel together.
 
-model.onnx    the network: model input -> logits, representation
+model.onnx    the network: model input -> logits, representation, and concept where it has texts
 bundle.json   the card: preprocessing, labels, accuracy, calibration, licences, hashes
 golden.npz    a raw sequence and the logits that every runtime must give for it
+texts.npz     texts that may be asked for, with their embeddings, where it has any
 parity.json   who was compared with whom at export, and how far they agree; for people to read
 model.plan    the same network built by TensorRT for one kind of GPU, where it was asked for
 """
@@ -18,14 +19,17 @@ from typing import Any
 import numpy as np
 
 from c2vl_serve.errors import BundleError
-from c2vl_serve.skeleton.arrays import Logits
+from c2vl_serve.skeleton.arrays import Concept, Logits
 from c2vl_serve.skeleton.layout import layout_by_name
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_serve.texts import TextVocabulary, read_texts
 
 SCHEMA_VERSION = 1
 CARD, MODEL, GOLDEN = "bundle.json", "model.onnx", "golden.npz"
-PARITY, PLAN = "parity.json", "model.plan"
+PARITY, PLAN, TEXTS = "parity.json", "model.plan", "texts.npz"
+OUTPUTS = ("logits", "representation")  # of every network
+CONCEPT = "concept"  # the third, where the bundle has texts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +75,7 @@ class BundleCard:
         hashes: SHA-256 of the other files.
         precision: of the network's arithmetic: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         runtime: what the bundle was made for: ``onnxruntime``, ``openvino`` or ``tensorrt``.
+        text_encoder: the sentence encoder that embedded the bundle's texts; None without any.
         schema_version: of this card.
     """
 
@@ -91,6 +96,7 @@ class BundleCard:
     hashes: dict[str, str]
     precision: str = "fp32"
     runtime: str = "onnxruntime"
+    text_encoder: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -116,7 +122,7 @@ class BundleCard:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "BundleCard":
-        """Read back a whole card; older cards say nothing of precision and runtime.
+        """Read back a whole card; older cards say nothing of precision, runtime and texts.
 
         Raises:
             BundleError: for unknown or missing keys, or another schema version.
@@ -150,10 +156,17 @@ class BundleCard:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Golden:
-    """A raw sequence, and the logits of its first window."""
+    """A raw sequence, and what the network gives for its first window.
+
+    Attributes:
+        sequence: in any layout.
+        logits: of the window.
+        concept: of the window, of unit length; None in bundles without texts.
+    """
 
     sequence: SkeletonSequence
     logits: Logits
+    concept: Concept | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -163,6 +176,12 @@ class ModelBundle:
     card: BundleCard
     golden: Golden
     path: Path
+    texts: TextVocabulary | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what the network gives, in order."""
+        return OUTPUTS if self.texts is None else (*OUTPUTS, CONCEPT)
 
     @property
     def model_path(self) -> Path:
@@ -221,20 +240,37 @@ def load_bundle(name_or_path: str | Path = "everyday") -> ModelBundle:
                 f"{str(card.hashes.get(name))[:12]}...; the file was changed or cut short: "
                 "export or copy the bundle again"
             )
-    return ModelBundle(card=card, golden=_read_golden(path / GOLDEN), path=path)
+    golden = _read_golden(path / GOLDEN)
+    texts = read_texts(path / TEXTS) if TEXTS in card.hashes else None
+    _check_texts(card, golden, texts)
+    return ModelBundle(card=card, golden=golden, path=path, texts=texts)
+
+
+def _check_texts(card: BundleCard, golden: Golden, texts: TextVocabulary | None) -> None:
+    """All three know of texts, or none."""
+    width = None if texts is None else texts.embeddings.shape[1]
+    golden_width = None if golden.concept is None else golden.concept.shape[1]
+    if width != golden_width or (texts is None) != (card.text_encoder is None):
+        raise BundleError(
+            f"bundle {card.identity} has texts of width {width}, a golden concept of width "
+            f"{golden_width} and the text encoder {card.text_encoder!r}; expected all or none, "
+            "of one width: export it again"
+        )
 
 
 def write_golden(path: Path, golden: Golden) -> None:
     """Write ``golden.npz``."""
     sequence = golden.sequence
-    np.savez(
-        path,
-        joints=sequence.joints,
-        visibility=sequence.visibility,
-        fps=np.float64(sequence.fps),
-        layout=np.str_(sequence.layout.name),
-        logits=golden.logits,
-    )
+    arrays: dict[str, Any] = {
+        "joints": sequence.joints,
+        "visibility": sequence.visibility,
+        "fps": np.float64(sequence.fps),
+        "layout": np.str_(sequence.layout.name),
+        "logits": golden.logits,
+    }
+    if golden.concept is not None:
+        arrays[CONCEPT] = golden.concept
+    np.savez(path, **arrays)
 
 
 def _read_golden(path: Path) -> Golden:
@@ -248,6 +284,7 @@ def _read_golden(path: Path) -> Golden:
                     layout=layout_by_name(str(arrays["layout"])),
                 ),
                 logits=arrays["logits"],
+                concept=arrays.get(CONCEPT),
             )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path} is not a golden sample: {error}") from error

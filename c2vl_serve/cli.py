@@ -10,24 +10,25 @@ from rich.console import Console
 from rich.markup import escape
 
 from c2vl_serve.bundle import load_bundle
-from c2vl_serve.errors import C2VLError, RuntimeUnavailable, SequenceError
+from c2vl_serve.cli_gallery import app as gallery_app
+from c2vl_serve.errors import C2VLError, RuntimeUnavailable
 from c2vl_serve.pose import fetch_pose_model
 from c2vl_serve.recognition.bench import bench as measured
 from c2vl_serve.recognition.bench import matrix_peak
+from c2vl_serve.recognition.gallery_store import GalleryStore
 from c2vl_serve.recognition.parity import read_parity
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.recognition.report_tables import bench_table, parity_table
 from c2vl_serve.recognition.runtime import verify
 from c2vl_serve.recognition.runtimes import load_runtime
 from c2vl_serve.service.app import create_app
-from c2vl_serve.service.bodies import Upload
+from c2vl_serve.service.files import skeleton_upload
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.predictor import Predictor
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.schemas import Prediction
 from c2vl_serve.service.server import serve
 from c2vl_serve.service.settings import ServiceSettings, read_settings
-from c2vl_serve.skeleton.formats import sniff
 from c2vl_serve.tables import print_card, print_prediction
 from c2vl_serve.watch.command import watch
 
@@ -48,6 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Recognise what people are doing from their skeletons alone.",
 )
+app.add_typer(gallery_app, name="gallery")
 
 app.command()(watch)
 
@@ -93,18 +95,26 @@ def predict(
     persons: Annotated[int, typer.Option(help="Persons at most, clearest first.")] = 2,
     window: Annotated[float | None, typer.Option(help="Seconds; gives a timeline.")] = None,
     stride: Annotated[float | None, typer.Option(help="Seconds between windows.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Comma-separated; only these compete.")] = None,
     bundle: Bundle = None,
     provider: ProviderName = None,
 ) -> None:
     """Recognise actions in files; no server is needed."""
     settings = read_settings(bundle=bundle, provider=provider, pose_workers=1)
     query = PredictQuery.checked(
-        top_k=top_k, window=window, stride=stride, persons=persons, layout=layout, fps=fps
+        top_k=top_k,
+        window=window,
+        stride=stride,
+        persons=persons,
+        layout=layout,
+        fps=fps,
+        labels=labels,
     )
     recognizer = ActionRecognizer.load(settings.bundle, provider=settings.provider)
     poses = PosePool(settings)
     try:
-        predictor = Predictor(recognizer, poses, settings)
+        gallery = GalleryStore(settings.gallery_file(recognizer.bundle), recognizer.bundle)
+        predictor = Predictor(recognizer, poses, settings, gallery)
         outcomes = [_predict_file(predictor, file, query, as_json=as_json) for file in files]
     finally:
         poses.close()
@@ -216,15 +226,8 @@ def _predict_file(predictor: Predictor, file: Path, query: PredictQuery, *, as_j
 
 
 def _prediction(predictor: Predictor, file: Path, query: PredictQuery) -> Prediction:
-    try:
-        with file.open("rb") as opened:
-            file_type = sniff(opened.read(4096))
-        if file_type is None:
-            return predictor.video(file, query)
-        upload = Upload(data=file.read_bytes(), file_type=file_type, is_body=False)
-    except OSError as error:
-        raise SequenceError(f"cannot be read: {error.strerror}") from error
-    return predictor.skeleton(upload, query)
+    upload = skeleton_upload(file)
+    return predictor.video(file, query) if upload is None else predictor.skeleton(upload, query)
 
 
 def _complain(sentence: str) -> None:

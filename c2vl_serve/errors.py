@@ -4,6 +4,10 @@
     ├── SequenceError       the input cannot be used                  HTTP 422
     ├── BundleError         the model folder is inconsistent          refuses to start
     ├── RuntimeUnavailable  provider, engine or extra is missing      HTTP 503
+    ├── LabelError          a text was asked for that is not known    HTTP 422
+    ├── GalleryError        an example or a name cannot be enrolled   HTTP 422
+    │   ├── UnknownAction   no action of that name is enrolled        HTTP 404
+    │   └── ActionConflict  it is there already, or there is no room  HTTP 409
     └── ClientError         a service elsewhere did not answer as asked; raised by the client only
         ├── ServiceUnreachable
         └── ServiceProblem  with the problem's status and detail
@@ -64,3 +68,19 @@ class ServiceProblem(ClientError):
 
 class ServiceBusy(ServiceProblem):
     """It stayed busy, or this key over its limit, for as long as was waited."""
+
+
+class LabelError(C2VLError):
+    """A label or text was asked for that the bundle does not know."""
+
+
+class GalleryError(C2VLError):
+    """An example, a name or a file cannot be taken into a gallery."""
+
+
+class UnknownAction(GalleryError):
+    """No action of that name is enrolled."""
+
+
+class ActionConflict(GalleryError):
+    """An action cannot be enrolled beside what is there already."""

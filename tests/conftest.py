@@ -1,5 +1,8 @@
 """What all tests share: where the real data lies, and small made-up skeletons."""
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,13 @@ STANDING = np.array(
     ],
     np.float32,
 )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests, and processes they start, neither see nor change what somebody enrolled here."""
+    data_home = tempfile.mkdtemp(prefix="c2vl-tests-")
+    os.environ["XDG_DATA_HOME"] = data_home
+    config.add_cleanup(lambda: shutil.rmtree(data_home, ignore_errors=True))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,12 +3,10 @@
 import os
 from typing import Any
 
-import numpy as np
-
 from c2vl_serve.bundle import ModelBundle
 from c2vl_serve.errors import BundleError, RuntimeUnavailable
-from c2vl_serve.recognition.runtime import Representation
-from c2vl_serve.skeleton.arrays import Logits, ModelInput
+from c2vl_serve.recognition.runtime import RawOutputs, in_batches
+from c2vl_serve.skeleton.arrays import ModelInput
 
 PROVIDERS: dict[str, str] = {
     "cpu": "CPUExecutionProvider",
@@ -58,22 +56,19 @@ class OnnxRuntime:
             )
         self._name = f"onnxruntime/{in_use[0]}"
         self._input = self._session.get_inputs()[0].name
+        self._outputs = list(bundle.outputs)
 
     @property
     def name(self) -> str:
         """``onnxruntime/`` and the provider in use."""
         return self._name
 
-    def run(self, x: ModelInput) -> tuple[Logits, Representation]:
-        """Logits and representation of each window, in batches of at most :data:`MAX_BATCH`."""
-        parts = [
-            self._session.run(
-                ["logits", "representation"], {self._input: x[start : start + MAX_BATCH]}
-            )
-            for start in range(0, len(x), MAX_BATCH)
-        ]
-        logits, representation = zip(*parts, strict=True)
-        return np.concatenate(logits), np.concatenate(representation)
+    def run(self, x: ModelInput) -> RawOutputs:
+        """The bundle's outputs for each window, in batches of at most :data:`MAX_BATCH`."""
+        return in_batches(self._answer, x, MAX_BATCH)
+
+    def _answer(self, x: ModelInput) -> RawOutputs:
+        return tuple(self._session.run(self._outputs, {self._input: x}))
 
 
 def _onnxruntime() -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 
 from c2vl_serve.bundle import ModelBundle
 from c2vl_serve.errors import BundleError, RuntimeUnavailable
-from c2vl_serve.recognition.runtime import Representation
-from c2vl_serve.skeleton.arrays import Logits, ModelInput
+from c2vl_serve.recognition.runtime import RawOutputs, in_batches
+from c2vl_serve.skeleton.arrays import ModelInput
 
 DEVICE = "CPU"
 # The arithmetic that a bundle's precision asks OpenVINO for. Quantised graphs carry their own;
@@ -53,6 +53,7 @@ class OpenVinoRuntime:
                 f"OpenVINO cannot load {bundle.model_path}: {error}; export it again"
             ) from error
         self._name = f"openvino/{DEVICE}-{arithmetic}"
+        self._outputs = bundle.outputs
         self._requests: SimpleQueue[Any] = SimpleQueue()
 
     @property
@@ -60,18 +61,13 @@ class OpenVinoRuntime:
         """``openvino/``, the device and its arithmetic."""
         return self._name
 
-    def run(self, x: ModelInput) -> tuple[Logits, Representation]:
-        """Logits and representation of each window, in batches of at most :data:`MAX_BATCH`."""
+    def run(self, x: ModelInput) -> RawOutputs:
+        """The bundle's outputs for each window, in batches of at most :data:`MAX_BATCH`."""
         request = self._free_request()
         try:
-            parts = [
-                self._answer(request, x[start : start + MAX_BATCH])
-                for start in range(0, len(x), MAX_BATCH)
-            ]
+            return in_batches(lambda part: self._answer(request, part), x, MAX_BATCH)
         finally:
             self._requests.put(request)
-        logits, representation = zip(*parts, strict=True)
-        return np.concatenate(logits), np.concatenate(representation)
 
     def _free_request(self) -> Any:
         """A request that is not in use, or a new one where all are."""
@@ -80,13 +76,10 @@ class OpenVinoRuntime:
         except Empty:
             return self._model.create_infer_request()
 
-    def _answer(self, request: Any, x: ModelInput) -> tuple[Logits, Representation]:
+    def _answer(self, request: Any, x: ModelInput) -> RawOutputs:
         request.infer([np.ascontiguousarray(x)])
         # Copied: the request's own memory is overwritten by its next call.
-        return tuple(
-            request.get_tensor(name).data.astype(np.float32)
-            for name in ("logits", "representation")
-        )
+        return tuple(request.get_tensor(name).data.astype(np.float32) for name in self._outputs)
 
 
 def _openvino() -> Any:

@@ -8,6 +8,7 @@
 """
 
 import time
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,19 @@ from c2vl_serve.recognition.answers import (
     SegmentAnswer,
     WindowAnswer,
 )
+from c2vl_serve.recognition.embedding import Embedding, embedded
+from c2vl_serve.recognition.gallery import Gallery
+from c2vl_serve.recognition.judging import Judge, LabelJudge, Verdict, judge_of
 from c2vl_serve.recognition.preparation import Prepared, PreparedPerson, prepare
 from c2vl_serve.recognition.runtime import Outputs, Runtime, verify
 from c2vl_serve.recognition.runtimes import load_runtime
 from c2vl_serve.recognition.segments import segments
 from c2vl_serve.recognition.timeline import Span
 from c2vl_serve.skeleton.arrays import ModelInput
+from c2vl_serve.skeleton.preprocessing import preprocess
 from c2vl_serve.skeleton.sampling import (
     MIN_SEEN_FRAMES,
     WindowChoice,
-    probabilities,
     summed_up,
 )
 from c2vl_serve.skeleton.sequence import SkeletonSequence
@@ -52,6 +56,12 @@ class ActionRecognizer:
         verify(runtime, bundle)
         self.bundle = bundle
         self.runtime = runtime
+
+    @cached_property
+    def num_features(self) -> int:
+        """D: numbers in a representation, as the golden sample has it."""
+        golden = preprocess(self.bundle.golden.sequence, self.bundle.card.preprocessing)
+        return int(self.run(golden).representation.shape[1])
 
     @classmethod
     def load(
@@ -74,6 +84,8 @@ class ActionRecognizer:
         window: float | None = None,
         stride: float | None = None,
         max_persons: int = 2,
+        gallery: Gallery | None = None,
+        labels: tuple[str, ...] = (),
     ) -> Recognition:
         """What each person does.
 
@@ -83,15 +95,30 @@ class ActionRecognizer:
             window: seconds of a timeline entry; the model's own window unless given.
             stride: seconds between entries; half a window unless given.
             max_persons: how many persons to answer for, clearest first.
+            gallery: enrolled actions that are answered beside the labels.
+            labels: names that alone compete: labels, enrolled actions, or texts of the bundle.
+
+        Raises:
+            SequenceError: when the sequence cannot be used by this bundle.
+            LabelError: when ``labels`` names what is not known.
+        """
+        judge = judge_of(self.bundle, gallery, labels)
+        prepared = self.prepare(sequence, window=window, stride=stride, max_persons=max_persons)
+        outputs, spent = self._timed(prepared.inputs)
+        return self.answer(prepared, outputs, top_k=top_k, inference_ms=spent, judge=judge)
+
+    def embed(self, sequence: SkeletonSequence, *, max_persons: int = 2) -> Embedding:
+        """The representation of what each person does, of unit length; for search and galleries.
+
+        Args:
+            sequence: as for :meth:`recognise`.
+            max_persons: how many persons, clearest first.
 
         Raises:
             SequenceError: when the sequence cannot be used by this bundle.
         """
-        prepared = self.prepare(sequence, window=window, stride=stride, max_persons=max_persons)
-        started = time.perf_counter()
-        outputs = self.run(prepared.inputs)
-        spent = (time.perf_counter() - started) * 1e3
-        return self.answer(prepared, outputs, top_k=top_k, inference_ms=spent)
+        prepared = self.prepare(sequence, max_persons=max_persons)
+        return embedded(prepared, *self._timed(prepared.inputs))
 
     def prepare(
         self,
@@ -120,14 +147,26 @@ class ActionRecognizer:
         )
 
     def run(self, inputs: ModelInput) -> Outputs:
-        """The second step: logits and representation of windows, of one sequence or of many."""
+        """The second step: what the network says of windows, of one sequence or of many."""
         if len(inputs) == 0:
             nothing = np.empty((0, len(self.bundle.card.labels)), np.float32)
             return Outputs(logits=nothing, representation=nothing[:, :0])
         return Outputs(*self.runtime.run(inputs))
 
+    def _timed(self, inputs: ModelInput) -> tuple[Outputs, float]:
+        """The second step and the milliseconds that it took."""
+        started = time.perf_counter()
+        outputs = self.run(inputs)
+        return outputs, (time.perf_counter() - started) * 1e3
+
     def answer(
-        self, prepared: Prepared, outputs: Outputs, *, top_k: int = 5, inference_ms: float = 0.0
+        self,
+        prepared: Prepared,
+        outputs: Outputs,
+        *,
+        top_k: int = 5,
+        inference_ms: float = 0.0,
+        judge: Judge | None = None,
     ) -> Recognition:
         """The third step: what the outputs say about each person.
 
@@ -136,9 +175,11 @@ class ActionRecognizer:
             outputs: of its inputs, row by row.
             top_k: labels to answer with.
             inference_ms: milliseconds that the second step took, for the answer to tell.
+            judge: who scores the outputs; the bundle's labels unless given.
         """
-        scores = probabilities(outputs.logits, self.bundle.card.calibration.temperature)
-        persons = tuple(self._person(person, scores, top_k) for person in prepared.persons)
+        judge = judge or LabelJudge(card=self.bundle.card)
+        scores = judge.scores(outputs) if prepared.persons else np.empty((0, len(judge.names)))
+        persons = tuple(_person(person, scores, judge, top_k) for person in prepared.persons)
         return Recognition(
             actions=persons[0].actions if persons else (),
             recognised=bool(persons) and persons[0].recognised,
@@ -147,60 +188,64 @@ class ActionRecognizer:
             timing_ms={"preprocess": prepared.milliseconds, "inference": inference_ms},
         )
 
-    def _person(
-        self, person: PreparedPerson, scores: Float64[np.ndarray, "N K"], top_k: int
-    ) -> PersonAnswer:
-        whole = self._summed_up(person, person.whole, scores)
-        enough = float(person.whole.seen_frames.max()) >= MIN_SEEN_FRAMES
-        return PersonAnswer(
-            id=person.id,
-            actions=self._top(whole, top_k),
-            recognised=enough and self._known(whole),
-            windows=tuple(self._window(person, span, scores, top_k) for span in person.timeline),
-            segments=self._segments(person, scores),
+
+def _person(
+    person: PreparedPerson, scores: Float64[np.ndarray, "N K"], judge: Judge, top_k: int
+) -> PersonAnswer:
+    verdict = _verdict(person, person.whole, scores, judge)
+    enough = float(person.whole.seen_frames.max()) >= MIN_SEEN_FRAMES
+    return PersonAnswer(
+        id=person.id,
+        actions=_top(verdict, top_k),
+        recognised=enough and verdict.recognised,
+        windows=tuple(_window(person, span, scores, judge, top_k) for span in person.timeline),
+        segments=_segments(person, scores, judge),
+    )
+
+
+def _segments(
+    person: PreparedPerson, scores: Float64[np.ndarray, "N K"], judge: Judge
+) -> tuple[SegmentAnswer, ...]:
+    if not person.fine_timeline:
+        return ()
+    times = np.array([(span.start, span.end) for span in person.fine_timeline])
+    means = [scores[person.rows_of(span.windows)].mean(axis=0) for span in person.fine_timeline]
+    verdicts = [judge.verdict(mean) for mean in means]
+    return tuple(
+        SegmentAnswer(
+            start=segment.start,
+            end=segment.end,
+            label=verdicts[0].names[segment.label],
+            score=segment.score,
+            recognised=segment.score >= judge.threshold,
         )
+        for segment in segments(times, np.stack([verdict.scores for verdict in verdicts]))
+    )
 
-    def _segments(
-        self, person: PreparedPerson, scores: Float64[np.ndarray, "N K"]
-    ) -> tuple[SegmentAnswer, ...]:
-        if not person.fine_timeline:
-            return ()
-        times = np.array([(span.start, span.end) for span in person.fine_timeline])
-        means = [scores[person.rows_of(span.windows)].mean(axis=0) for span in person.fine_timeline]
-        card = self.bundle.card
-        return tuple(
-            SegmentAnswer(
-                start=segment.start,
-                end=segment.end,
-                label=card.labels[segment.label],
-                score=segment.score,
-                recognised=segment.score >= card.calibration.threshold,
-            )
-            for segment in segments(times, np.stack(means))
-        )
 
-    def _window(
-        self, person: PreparedPerson, span: Span, scores: Float64[np.ndarray, "N K"], top_k: int
-    ) -> WindowAnswer:
-        summed = self._summed_up(person, span.windows, scores)
-        return WindowAnswer(
-            start=span.start,
-            end=span.end,
-            actions=self._top(summed, top_k),
-            recognised=self._known(summed),
-        )
+def _window(
+    person: PreparedPerson,
+    span: Span,
+    scores: Float64[np.ndarray, "N K"],
+    judge: Judge,
+    top_k: int,
+) -> WindowAnswer:
+    verdict = _verdict(person, span.windows, scores, judge)
+    return WindowAnswer(
+        start=span.start,
+        end=span.end,
+        actions=_top(verdict, top_k),
+        recognised=verdict.recognised,
+    )
 
-    def _summed_up(
-        self, person: PreparedPerson, windows: WindowChoice, scores: Float64[np.ndarray, "N K"]
-    ) -> Float64[np.ndarray, " K"]:
-        return summed_up(
-            scores[person.rows_of(windows)], windows.seen_frames, self.bundle.card.idle
-        )
 
-    def _known(self, scores: Float64[np.ndarray, " K"]) -> bool:
-        return bool(scores.max() >= self.bundle.card.calibration.threshold)
+def _verdict(
+    person: PreparedPerson, windows: WindowChoice, scores: Float64[np.ndarray, "N K"], judge: Judge
+) -> Verdict:
+    rows = scores[person.rows_of(windows)]
+    return judge.verdict(summed_up(rows, windows.seen_frames, judge.idle))
 
-    def _top(self, scores: Float64[np.ndarray, " K"], top_k: int) -> tuple[ActionScore, ...]:
-        order = np.argsort(-scores, kind="stable")[:top_k]
-        labels = self.bundle.card.labels
-        return tuple(ActionScore(label=labels[k], score=float(scores[k])) for k in order)
+
+def _top(verdict: Verdict, top_k: int) -> tuple[ActionScore, ...]:
+    order = np.argsort(-verdict.scores, kind="stable")[:top_k]
+    return tuple(ActionScore(label=verdict.names[k], score=float(verdict.scores[k])) for k in order)

@@ -7,8 +7,8 @@ import numpy as np
 from c2vl_serve.bundle import PLAN, ModelBundle
 from c2vl_serve.errors import BundleError
 from c2vl_serve.recognition import tensorrt_api
-from c2vl_serve.recognition.runtime import Representation
-from c2vl_serve.skeleton.arrays import Logits, ModelInput
+from c2vl_serve.recognition.runtime import RawOutputs, in_batches
+from c2vl_serve.skeleton.arrays import ModelInput
 
 
 class TensorRtRuntime:
@@ -30,6 +30,7 @@ class TensorRtRuntime:
             )
         tensorrt_api.require()
         self._engine = tensorrt_api.Engine(bundle.plan_path.read_bytes())
+        self._outputs = bundle.outputs
         self._turn = threading.Lock()
         self._name = f"tensorrt/{bundle.card.precision}"
 
@@ -38,17 +39,14 @@ class TensorRtRuntime:
         """``tensorrt/`` and the precision."""
         return self._name
 
-    def run(self, x: ModelInput) -> tuple[Logits, Representation]:
-        """Logits and representation of each window, in batches that the plan takes."""
-        size = self._engine.max_batch
+    def run(self, x: ModelInput) -> RawOutputs:
+        """The bundle's outputs for each window, in batches that the plan takes."""
         with self._turn:
-            parts = [self._answer(x[start : start + size]) for start in range(0, len(x), size)]
-        logits, representation = zip(*parts, strict=True)
-        return np.concatenate(logits), np.concatenate(representation)
+            return in_batches(self._answer, x, self._engine.max_batch)
 
-    def _answer(self, x: ModelInput) -> tuple[Logits, Representation]:
+    def _answer(self, x: ModelInput) -> RawOutputs:
         """One batch, filled up with empty windows where the plan wants more."""
         lacking = max(self._engine.min_batch - len(x), 0)
         filled = np.concatenate([x, np.zeros((lacking, *x.shape[1:]), np.float32)])
         answers = self._engine.run(filled)
-        return answers["logits"][: len(x)], answers["representation"][: len(x)]
+        return tuple(answers[name][: len(x)] for name in self._outputs)

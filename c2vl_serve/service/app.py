@@ -12,8 +12,9 @@ from fastapi import FastAPI
 
 from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.recognition.bench import golden_windows
+from c2vl_serve.recognition.gallery_store import GalleryStore
 from c2vl_serve.recognition.recognizer import ActionRecognizer
-from c2vl_serve.service import problems
+from c2vl_serve.service import embed_routes, gallery_routes, problems
 from c2vl_serve.service.access import RequestLog
 from c2vl_serve.service.admission import Admission
 from c2vl_serve.service.batching import Batcher
@@ -102,6 +103,8 @@ def create_app(
     app.state.metrics = Metrics()
     app.state.observers = [app.state.metrics.predicted]
     app.include_router(router)
+    app.include_router(embed_routes.router)
+    app.include_router(gallery_routes.router)
     app.include_router(stream_router)
     app.include_router(metrics_router)
     app.include_router(inference_router)
@@ -157,7 +160,8 @@ async def _load(
     state.batcher = Batcher(
         engine, max_wait=settings.max_skeleton_wait, max_backlog=settings.max_backlog
     )
-    state.predictor = Predictor(recognizer, poses, settings)
+    gallery = GalleryStore(settings.gallery_file(recognizer.bundle), recognizer.bundle)
+    state.predictor = Predictor(recognizer, poses, settings, gallery)
     logger.info(
         "serving bundle=%s runtime=%s", recognizer.bundle.card.identity, recognizer.runtime.name
     )

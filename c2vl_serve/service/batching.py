@@ -53,8 +53,10 @@ class _Job:
             self.outputs = outputs
         else:
             if self.outputs is None:
-                self.outputs = Outputs(*(np.empty((N, o.shape[1]), o.dtype) for o in outputs))
-            for whole, part in zip(self.outputs, outputs, strict=True):
+                self.outputs = Outputs(
+                    *(np.empty((N, part.shape[1]), part.dtype) for part in outputs.arrays)
+                )
+            for whole, part in zip(self.outputs.arrays, outputs.arrays, strict=True):
                 whole[rows] = part
         self.answered += rows.stop - rows.start
         if self.answered == N and not self.done.done():
@@ -77,7 +79,7 @@ class _Batch:
         at = 0
         for job, rows in self.parts:
             here = slice(at, at := at + rows.stop - rows.start)
-            job.put(rows, Outputs(outputs.logits[here], outputs.representation[here]))
+            job.put(rows, Outputs(*(array[here] for array in outputs.arrays)))
 
     def fail(self, error: BaseException) -> None:
         """Each job the error."""

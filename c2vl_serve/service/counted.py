@@ -4,8 +4,8 @@ from collections.abc import Callable
 from copy import copy
 
 from c2vl_serve.recognition.recognizer import ActionRecognizer
-from c2vl_serve.recognition.runtime import Representation, Runtime
-from c2vl_serve.skeleton.arrays import Logits, ModelInput
+from c2vl_serve.recognition.runtime import RawOutputs, Runtime
+from c2vl_serve.skeleton.arrays import ModelInput
 
 
 class CountedRuntime:
@@ -20,7 +20,7 @@ class CountedRuntime:
         """The runtime's own."""
         return self._runtime.name
 
-    def run(self, x: ModelInput) -> tuple[Logits, Representation]:
+    def run(self, x: ModelInput) -> RawOutputs:
         """As the runtime does."""
         outputs = self._runtime.run(x)
         self._tell(len(x))

@@ -44,12 +44,14 @@ async def ask(state: ServiceState, upload: Upload, query: PredictQuery, request:
     Raises:
         Problem: not ready, too busy, too late, or the body cannot be read.
         SequenceError: the input cannot be used.
+        LabelError: the query asks for labels that are not known.
     """
     predictor = state.ready()
+    predictor.judge(query)  # unknown labels are refused before any work
     deadline = request.state.deadline
     if upload.file_type is None:
         return await state.videos.run(
-            lambda abandoned: predictor.ask_video(upload.data, query, abandoned),
+            lambda abandoned: predictor.ask(predictor.watch(upload.data, query, abandoned), query),
             receive=request.receive,
             deadline=deadline,
         )

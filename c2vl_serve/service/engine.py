@@ -85,8 +85,7 @@ class ThreadEngine:
         size = next((bucket for bucket in self._buckets if bucket >= N), N)
         if size > N:
             inputs = np.concatenate([inputs, np.repeat(inputs[-1:], size - N, axis=0)])
-        logits, representation = self._runtime.run(inputs)
-        return Outputs(logits=logits[:N], representation=representation[:N])
+        return Outputs(*(array[:N] for array in self._runtime.run(inputs)))
 
 
 def engine_for(runtime: Runtime, *, workers: int, max_batch: int | None = None) -> ThreadEngine:

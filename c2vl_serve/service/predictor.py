@@ -1,6 +1,6 @@
 """Predictor: bytes of a skeleton or a video -> Prediction, in steps; shared by HTTP and CLI.
 
-    decode | the pose workers   bytes -> a sequence
+    decode | watch              bytes -> a sequence
     ask                         a sequence -> windows that wait for the network
     answer                      the network's outputs -> Prediction
 
@@ -19,6 +19,9 @@ import orjson
 
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.pose import PoseExtraction
+from c2vl_serve.recognition.embedding import Embedding
+from c2vl_serve.recognition.gallery_store import MEMORY, GalleryStore
+from c2vl_serve.recognition.judging import Judge, judge_of
 from c2vl_serve.recognition.preparation import Prepared, nobody
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.recognition.runtime import Outputs
@@ -63,13 +66,20 @@ class Decoded:
     begun: float
     overlay: str | None = None
 
+    def spent(self, stages: Mapping[str, float]) -> TimingMs:
+        """All milliseconds so far, with those of the stages that followed."""
+        total = 1000 * (perf_counter() - self.begun)
+        spent = {**self.timing_ms, **stages, "total": total}
+        return TimingMs(**{stage: round(ms, 3) for stage, ms in spent.items()})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Asked:
-    """An input that only waits for the network."""
+    """An input that only waits for the network, and who will judge what the network says."""
 
     decoded: Decoded
     prepared: Prepared
+    judge: Judge
 
 
 class Predictor:
@@ -79,12 +89,18 @@ class Predictor:
         recognizer: loaded and verified.
         poses: where videos become skeletons.
         settings: its limits are applied.
+        gallery: enrolled actions that are answered beside the labels.
     """
 
     def __init__(
-        self, recognizer: ActionRecognizer, poses: PosePool, settings: ServiceSettings
+        self,
+        recognizer: ActionRecognizer,
+        poses: PosePool,
+        settings: ServiceSettings,
+        gallery: GalleryStore | None = None,
     ) -> None:
         self.recognizer = recognizer
+        self.gallery = gallery or GalleryStore(MEMORY, recognizer.bundle)
         self._poses = poses
         self._settings = settings
         self._large = threading.Lock()
@@ -95,8 +111,9 @@ class Predictor:
         Raises:
             Problem: the body is not JSON although it says so.
             SequenceError: the skeleton cannot be used.
+            LabelError: the query asks for labels that are not known.
         """
-        return self._at_once(self.ask(self.decode(upload, query), query), query)
+        return self._at_once(self.decode(upload, query), query)
 
     def video(self, source: bytes | Path, query: PredictQuery) -> Prediction:
         """The answer to a video, given as its content or its path.
@@ -104,8 +121,9 @@ class Predictor:
         Raises:
             SequenceError: the video cannot be used.
             RuntimeUnavailable: poses cannot be estimated here, or took too long.
+            LabelError: the query asks for labels that are not known.
         """
-        return self._at_once(self.ask_video(source, query), query)
+        return self._at_once(self.watch(source, query), query)
 
     def decode(self, upload: Upload, query: PredictQuery) -> Decoded:
         """The sequence in an upload.
@@ -127,30 +145,13 @@ class Predictor:
             begun=begun,
         )
 
-    def ask(self, decoded: Decoded, query: PredictQuery) -> Asked:
-        """The windows of a sequence.
-
-        Raises:
-            SequenceError: when the sequence cannot be used by this bundle.
-        """
-        if decoded.sequence is None:
-            prepared = nobody(self.recognizer.bundle.card.preprocessing)
-        else:
-            prepared = self.recognizer.prepare(
-                decoded.sequence,
-                window=query.window,
-                stride=query.stride,
-                max_persons=query.persons,
-            )
-        return Asked(decoded=decoded, prepared=prepared)
-
-    def ask_video(
+    def watch(
         self,
         source: bytes | Path,
         query: PredictQuery,
         abandoned: threading.Event | None = None,
-    ) -> Asked:
-        """The windows of the people in a video; blocks while a pose worker watches it.
+    ) -> Decoded:
+        """The people in a video; blocks while a pose worker watches it.
 
         Args:
             source: anything that FFmpeg decodes, or where it lies.
@@ -165,7 +166,7 @@ class Predictor:
         found = self._poses.extractor().extract(
             source, max_persons=query.persons, draw=query.draw, cancel=abandoned
         )
-        decoded = Decoded(
+        return Decoded(
             sequence=found.sequence,
             frames=Frames(
                 read=found.frames.read,
@@ -178,29 +179,67 @@ class Predictor:
             begun=begun,
             overlay=_data_uri(found),
         )
-        return self.ask(decoded, query)
+
+    def judge(self, query: PredictQuery) -> Judge:
+        """Who will score what the network says: labels and enrolled actions, or texts.
+
+        Raises:
+            LabelError: the query asks for labels that are not known.
+        """
+        return judge_of(self.recognizer.bundle, self.gallery.gallery, query.asked_labels)
+
+    def ask(self, decoded: Decoded, query: PredictQuery) -> Asked:
+        """The windows of a sequence.
+
+        Raises:
+            SequenceError: when the sequence cannot be used by this bundle.
+            LabelError: the query asks for labels that are not known.
+        """
+        if decoded.sequence is None:
+            prepared = nobody(self.recognizer.bundle.card.preprocessing)
+        else:
+            prepared = self.recognizer.prepare(
+                decoded.sequence,
+                window=query.window,
+                stride=query.stride,
+                max_persons=query.persons,
+            )
+        return Asked(decoded=decoded, prepared=prepared, judge=self.judge(query))
+
+    def embed(self, decoded: Decoded, query: PredictQuery) -> Embedding:
+        """What each person did, as a direction; nobody where a video shows none.
+
+        Raises:
+            SequenceError: when the sequence cannot be used by this bundle.
+        """
+        if decoded.sequence is None:
+            return Embedding(persons=(), notes=(), timing_ms={})
+        return self.recognizer.embed(decoded.sequence, max_persons=query.persons)
 
     def answer(
         self, asked: Asked, outputs: Outputs, query: PredictQuery, *, inference_ms: float
     ) -> Prediction:
         """What the network's outputs say about what was asked."""
         recognition = self.recognizer.answer(
-            asked.prepared, outputs, top_k=query.top_k, inference_ms=inference_ms
+            asked.prepared,
+            outputs,
+            top_k=query.top_k,
+            inference_ms=inference_ms,
+            judge=asked.judge,
         )
         decoded = asked.decoded
-        total = 1000 * (perf_counter() - decoded.begun)
-        spent = {**decoded.timing_ms, **recognition.timing_ms, "total": total}
         return Prediction.of(
             recognition,
             bundle=self.recognizer.bundle.card.identity,
             runtime=self.recognizer.runtime.name,
             frames=decoded.frames,
             notes=[*decoded.notes, *recognition.notes],
-            timing_ms=TimingMs(**{stage: round(ms, 3) for stage, ms in spent.items()}),
+            timing_ms=decoded.spent(recognition.timing_ms),
             overlay=decoded.overlay,
         )
 
-    def _at_once(self, asked: Asked, query: PredictQuery) -> Prediction:
+    def _at_once(self, decoded: Decoded, query: PredictQuery) -> Prediction:
+        asked = self.ask(decoded, query)
         begun = perf_counter()
         outputs = self.recognizer.run(asked.prepared.inputs)
         spent = 1000 * (perf_counter() - begun)

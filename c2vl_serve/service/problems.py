@@ -10,7 +10,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from c2vl_serve.errors import C2VLError, RuntimeUnavailable, SequenceError
+from c2vl_serve.errors import (
+    ActionConflict,
+    C2VLError,
+    GalleryError,
+    LabelError,
+    RuntimeUnavailable,
+    SequenceError,
+    UnknownAction,
+)
 from c2vl_serve.service.request_ids import HEADER, REQUEST_ID
 from c2vl_serve.skeleton.formats import FieldError
 
@@ -19,6 +27,13 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 CLIENT_GONE = 499  # nobody reads it; what proxies and logs call a client that hung up
 _OWN_TITLES = {CLIENT_GONE: "Client Closed Request"}
+# Of errors that are the client's to mend; the first that fits.
+_STATUSES: dict[type[C2VLError], int] = {
+    UnknownAction: 404,
+    ActionConflict: 409,
+    GalleryError: 422,
+    LabelError: 422,
+}
 RETRY_UNAVAILABLE = 30.0  # seconds until something that is missing may have been put there
 
 
@@ -91,6 +106,9 @@ def of_error(error: C2VLError) -> Problem:
         at = error.pointer if isinstance(error, FieldError) else None
         errors = [] if at is None else [{"pointer": f"#{at}", "detail": str(error)}]
         return Problem(422, str(error), errors=errors)
+    for kind, status in _STATUSES.items():
+        if isinstance(error, kind):
+            return Problem(status, str(error))
     if not isinstance(error, RuntimeUnavailable):
         logger.error("the bundle became unusable: %s", error)
     return busy(str(error), RETRY_UNAVAILABLE)

@@ -28,6 +28,13 @@ class PredictQuery(BaseModel):
     )
     up: Up | None = Field(None, description="the axis that points up, instead of the layout's")
     draw: bool = Field(False, description="for videos: answer with an overlay")
+    labels: str | None = Field(
+        None,
+        min_length=1,
+        max_length=8000,
+        description="comma-separated; only these compete: labels, enrolled actions, or texts that "
+        "the bundle carries",
+    )
 
     @field_validator("layout")
     @classmethod
@@ -53,6 +60,11 @@ class PredictQuery(BaseModel):
             name = ".".join(map(str, fault["loc"]))
             message = fault["msg"].removeprefix("Value error, ")
             raise SequenceError(f"{name}: {message}, got {fault['input']!r}") from error
+
+    @property
+    def asked_labels(self) -> tuple[str, ...]:
+        """The texts of ``labels``; none where all compete."""
+        return tuple(text.strip() for text in (self.labels or "").split(",") if text.strip())
 
     def read_options(self, limits: SequenceLimits) -> ReadOptions:
         """What a reader of skeletons is told."""

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from c2vl_serve.bundle import ModelBundle
 from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.pose import VideoLimits
+from c2vl_serve.recognition.gallery_store import default_file
 from c2vl_serve.skeleton.formats import SequenceLimits
 
 Provider = Literal["cpu", "cuda", "tensorrt", "auto"]
@@ -37,6 +39,7 @@ class ServiceSettings(BaseSettings):
     pose_memory_bytes: int = Field(2 * 2**30, ge=2**28)  # of one worker
     pose_max_tasks: int = Field(200, ge=1)  # videos until a worker is replaced
     pose_model: Path | None = None  # where fetch-pose-model put it, unless given
+    gallery: Path | None = None  # of enrolled actions; the bundle's own in the user's data folder
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     api_keys_file: Path | None = None
@@ -95,6 +98,11 @@ class ServiceSettings(BaseSettings):
                 raise ValueError(f"the API keys file {self.api_keys_file} holds no key")
             object.__setattr__(self, "api_keys", (*self.api_keys, *keys))
         return self
+
+    def gallery_file(self, bundle: ModelBundle) -> Path:
+        """Where this bundle's gallery lies: where the settings say, or the user's own place."""
+        home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        return self.gallery or default_file(bundle, Path(home))
 
     @property
     def video_limits(self) -> VideoLimits:

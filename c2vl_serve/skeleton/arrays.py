@@ -14,3 +14,4 @@ Visibility: TypeAlias = Float32[np.ndarray, "T M V"]  # 0 (missing) .. 1 (seen)
 JointMask: TypeAlias = Bool[np.ndarray, "T M V"]  # True where a joint may be used
 ModelInput: TypeAlias = Float32[np.ndarray, "N C T V M"]  # what a bundle's model takes
 Logits: TypeAlias = Float32[np.ndarray, "N K"]  # K labels
+Concept: TypeAlias = Float32[np.ndarray, "N E"]  # unit length; in the space of text embeddings

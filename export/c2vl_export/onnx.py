@@ -1,4 +1,4 @@
-"""A checkpoint's network as ONNX: dynamic batch, both outputs, folded and checked."""
+"""A checkpoint's network as ONNX: dynamic batch, named outputs, folded and checked."""
 
 import logging
 import warnings
@@ -11,18 +11,21 @@ import torch
 from c2vl_export.folding import fold
 from c2vl_export.operators import check_operators
 from c2vl_export.rewrites import for_inference
+from c2vl_serve.bundle import CONCEPT, OUTPUTS
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_training.checkpoint import Checkpoint
 
 OPSET = 18
 FRAMES_STEP = 8  # no encoder halves time more than three times
-INPUT, OUTPUTS = "skeletons", ("logits", "representation")
+INPUT = "skeletons"
 
 
 def write_onnx(
     checkpoint: Checkpoint, window: ModelInput, path: Path, *, dynamic_frames: bool = False
 ) -> None:
     """Write ``model.onnx``; input ``skeletons N C T V M``, outputs ``logits, representation``.
+
+    A checkpoint with texts has a third output, ``concept``.
 
     Args:
         checkpoint: what to write.
@@ -42,12 +45,12 @@ def write_onnx(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            for_inference(checkpoint.model),
+            for_inference(checkpoint.network),
             (example,),
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=list(OUTPUTS),
+            output_names=[*OUTPUTS, *([] if checkpoint.language is None else [CONCEPT])],
             dynamic_shapes=(_dynamic(dynamic_frames),),
             verbose=False,
         )

@@ -30,6 +30,7 @@ from c2vl_serve.bundle import (
     MODEL,
     PARITY,
     PLAN,
+    TEXTS,
     BundleCard,
     Calibration,
     Golden,
@@ -46,6 +47,7 @@ from c2vl_serve.recognition.runtime import verify
 from c2vl_serve.recognition.runtimes import load_runtime
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, preprocess
+from c2vl_serve.texts import TextVocabulary, write_texts
 from c2vl_training.checkpoint import Checkpoint
 
 TOLERANCE = 1e-3  # logits in fp32; ONNX Runtime on CPU stays below 1e-4
@@ -102,10 +104,12 @@ def _float_bundle(checkpoint: Checkpoint, folder: Path, options: ExportOptions) 
     sequence = golden_sequence(checkpoint.preprocessing)
     window = preprocess(sequence, checkpoint.preprocessing)
     write_onnx(checkpoint, window, folder / MODEL, dynamic_frames=options.dynamic_frames)
-    logits, _ = TorchRuntime(checkpoint.model).run(window)
-    golden = Golden(sequence=sequence, logits=logits)
+    logits, _, *concept = TorchRuntime(checkpoint.network).run(window)
+    golden = Golden(sequence=sequence, logits=logits, concept=concept[0] if concept else None)
     write_golden(folder / GOLDEN, golden)
-    source = ModelBundle(card=_card(checkpoint, window), golden=golden, path=folder)
+    source = ModelBundle(
+        card=_card(checkpoint, window), golden=golden, path=folder, texts=_texts(checkpoint)
+    )
     verify(OnnxRuntime(source), source)
     return source
 
@@ -127,6 +131,8 @@ def _write_files(
     onnx.checker.check_model(network.model, full_check=True)
     onnx.save(network.model, str(folder / MODEL))
     write_golden(folder / GOLDEN, source.golden)
+    if source.texts is not None:
+        write_texts(folder / TEXTS, source.texts)
     if options.runtime == "tensorrt":
         (folder / PLAN).write_bytes(build_plan(network.model, options.tensorrt))
     _write_card(
@@ -151,7 +157,7 @@ def _compared(
     """Compare torch with fp32, and fp32 with the bundle where that is something else."""
     inputs = made_up_windows(checkpoint.preprocessing) if clips is None else clips.inputs
     torch.set_num_threads(1)  # as the others
-    trained = answers("torch fp32", TorchRuntime(checkpoint.model), inputs)
+    trained = answers("torch fp32", TorchRuntime(checkpoint.network), inputs)
     exported = _answers(source, inputs)
     comparisons = [compare(trained, exported, inputs, clips)]
     if (options.runtime, options.precision) != ("onnxruntime", "fp32"):
@@ -222,7 +228,7 @@ def _tolerance(precision: str, difference: float) -> float:
 
 
 def _write_card(folder: Path, card: BundleCard) -> None:
-    files = [name for name in (MODEL, GOLDEN, PLAN, PARITY) if (folder / name).is_file()]
+    files = [name for name in (MODEL, GOLDEN, PLAN, PARITY, TEXTS) if (folder / name).is_file()]
     card = replace(card, hashes={name: sha256(folder / name) for name in files})
     text = json.dumps(card.to_dict(), indent=1, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
@@ -252,10 +258,21 @@ def _card(checkpoint: Checkpoint, window: ModelInput) -> BundleCard:
         },
         labels=checkpoint.labels,
         preprocessing=checkpoint.preprocessing,
-        num_parameters=sum(p.numel() for p in checkpoint.model.parameters()),
+        text_encoder=None if checkpoint.language is None else checkpoint.language.encoder,
+        num_parameters=sum(p.numel() for p in checkpoint.network.parameters()),
         gflop=round(_gflop(checkpoint, window), 4),
         tolerance=TOLERANCE,
         hashes={},
+    )
+
+
+def _texts(checkpoint: Checkpoint) -> TextVocabulary | None:
+    if checkpoint.language is None:
+        return None
+    return TextVocabulary(
+        texts=checkpoint.language.texts,
+        embeddings=checkpoint.language.embeddings,
+        temperature=checkpoint.language.temperature,
     )
 
 
@@ -264,5 +281,5 @@ def _gflop(checkpoint: Checkpoint, window: ModelInput) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        checkpoint.model(torch.from_numpy(window))
+        checkpoint.network(torch.from_numpy(window))
     return counter.get_total_flops() / 1e9

@@ -12,7 +12,7 @@ from torch import nn
 from c2vl_export.clips import RealClips
 from c2vl_serve.recognition.bench import call_times
 from c2vl_serve.recognition.parity import Comparison
-from c2vl_serve.recognition.runtime import Representation, Runtime
+from c2vl_serve.recognition.runtime import RawOutputs, Runtime
 from c2vl_serve.skeleton.arrays import Logits, ModelInput
 
 BATCHES = (1, 5, 16)  # one exporter in the field matches at 1 and crashes at 16
@@ -32,10 +32,9 @@ class TorchRuntime:
         return f"torch {torch.__version__}"
 
     @torch.no_grad()
-    def run(self, x: ModelInput) -> tuple[Logits, Representation]:
-        """Logits and representation of each window."""
-        logits, representation = self._model(torch.from_numpy(x))
-        return logits.numpy(), representation.numpy()
+    def run(self, x: ModelInput) -> RawOutputs:
+        """Logits and representation of each window, and its concept where the model has texts."""
+        return tuple(output.numpy() for output in self._model(torch.from_numpy(x)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -105,7 +104,7 @@ def machine() -> str:
 
 def _batch_error(
     reference: Answers,
-    run: Callable[[ModelInput], tuple[Logits, Representation]],
+    run: Callable[[ModelInput], RawOutputs],
     inputs: ModelInput,
     batch: int,
 ) -> float:

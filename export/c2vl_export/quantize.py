@@ -17,7 +17,8 @@ import numpy as np
 import onnx
 from jaxtyping import Float32
 
-from c2vl_export.onnx import INPUT, OUTPUTS
+from c2vl_export.onnx import INPUT
+from c2vl_serve.bundle import OUTPUTS
 from c2vl_serve.skeleton.arrays import ModelInput
 
 # What int8 makes faster, and what may be left in float. Products over a few joints are not among
@@ -79,6 +80,7 @@ def quantise(model: onnx.ModelProto, windows: ModelInput, *, symmetric: bool = F
     effects = {
         name: 1 - _error(in_float(networks[best], model, (name,)), judging, expected) / errors[best]
         for name in _nodes(model, LAYERS, with_constant=True)
+        if name in _leading_to(model, OUTPUTS)
     }
     ranked = sorted(effects, key=lambda name: -effects[name])
     allowed = int(MAX_FLOAT_SHARE * len(effects))
@@ -173,6 +175,7 @@ def _quantised(
         *_nodes(model, BETWEEN, with_constant=False),
         *(node.name for node in model.graph.node if node.op_type in MOVING),
     ]
+    nodes = [name for name in nodes if name in _leading_to(model, OUTPUTS)]
     with (
         tempfile.TemporaryDirectory(prefix="c2vl-int8-") as folder,
         warnings.catch_warnings(),
@@ -213,6 +216,19 @@ def _nodes(model: onnx.ModelProto, kinds: tuple[str, ...], *, with_constant: boo
         for node in model.graph.node
         if node.op_type in kinds and bool(stored & set(node.input)) == with_constant
     ]
+
+
+def _leading_to(model: onnx.ModelProto, outputs: tuple[str, ...]) -> set[str]:
+    """Names of the nodes that some of ``outputs`` need; the concept's own layers stay in float.
+
+    They are two small products, and no logits would show what int8 did to them.
+    """
+    needed, names = set(outputs), set()
+    for node in reversed(model.graph.node):  # ONNX keeps them in the order of computing
+        if needed & set(node.output):
+            needed |= set(node.input)
+            names.add(node.name)
+    return names
 
 
 class _Reader:

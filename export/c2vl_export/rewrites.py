@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from c2vl_training.model.ensemble import Ensemble
 from c2vl_training.model.graph import GraphConvolution
+from c2vl_training.model.language import WithLanguage
 
 
 class StridedGraphConvolution(nn.Module):
@@ -43,11 +44,17 @@ def for_inference(model: nn.Module) -> nn.Module:
 
     An ensemble of one is its only member.
     """
-    rewritten = copy.deepcopy(model).eval()
-    if isinstance(rewritten, Ensemble) and len(rewritten.members) == 1:
-        rewritten = rewritten.members[0]
+    rewritten = _only_member(copy.deepcopy(model).eval())
+    if isinstance(rewritten, WithLanguage):
+        rewritten.model = _only_member(rewritten.model)
     for parent in list(rewritten.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, GraphConvolution):
                 setattr(parent, name, StridedGraphConvolution(child))
     return rewritten
+
+
+def _only_member(model: nn.Module) -> nn.Module:
+    if isinstance(model, Ensemble) and len(model.members) == 1:
+        return model.members[0]
+    return model

@@ -108,7 +108,7 @@ def test_the_answer_is_what_the_contract_says(client: TestClient) -> None:
     assert list(got["timing_ms"]) == ["decode", "pose", "preprocess", "inference", "total"]
     assert got["timing_ms"]["total"] >= got["timing_ms"]["inference"] > 0
     (person,) = got["persons"]
-    assert list(person) == ["id", "actions", "recognised", "windows"]
+    assert list(person) == ["id", "actions", "recognised", "windows", "segments"]
     assert person["actions"] == got["actions"]
     assert len(got["actions"]) == 2
     assert [list(action) for action in got["actions"]] == [["label", "score"]] * 2

@@ -5,16 +5,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from c2vl_serve.errors import BundleError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.model.classifier import ClassifierConfig
 from c2vl_training.model.encoders import encoder_config
 from c2vl_training.model.ensemble import Ensemble
+from c2vl_training.model.language import Language, WithLanguage, stored_head
 
 FORMAT = "c2vl-checkpoint-2"
+HEAD, EMBEDDINGS = "language.head.", "language.embeddings"  # tensors beside the model's own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,6 +31,7 @@ class Checkpoint:
         preprocessing: what its input must go through.
         labels: in logit order.
         card: what the bundle's card will say: sources, accuracy, calibration, licences, training.
+        language: for bundles that can be asked for texts; None in others.
     """
 
     model: Ensemble
@@ -34,20 +39,32 @@ class Checkpoint:
     preprocessing: PreprocessingConfig
     labels: tuple[str, ...]
     card: dict[str, Any]
+    language: Language | None = None
+
+    @property
+    def network(self) -> nn.Module:
+        """What is exported: logits and representation, and the concept where there are texts."""
+        if self.language is None:
+            return self.model
+        return WithLanguage(self.model, self.language.head).eval()
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write beside and rename."""
-    described = {
+    described: dict[str, Any] = {
         "model_configs": [asdict(config) for config in checkpoint.model_configs],
         "preprocessing": checkpoint.preprocessing.to_dict(),
         "labels": list(checkpoint.labels),
         "card": checkpoint.card,
     }
+    weights = dict(checkpoint.model.state_dict())
+    if checkpoint.language is not None:
+        described["language"] = _described(checkpoint.language)
+        weights |= _tensors(checkpoint.language)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial")
     save_file(
-        {name: value.contiguous() for name, value in checkpoint.model.state_dict().items()},
+        {name: value.contiguous() for name, value in weights.items()},
         beside,
         metadata={"format": FORMAT, "c2vl": json.dumps(described, sort_keys=True)},
     )
@@ -76,6 +93,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ClassifierConfig(**{**config, "encoder": encoder_config(config["encoder"])})
         for config in described["model_configs"]
     )
+    language = _read_language(described.get("language"), weights)
     model = Ensemble(model_configs)
     try:
         model.load_state_dict(weights)
@@ -87,4 +105,35 @@ def read_checkpoint(path: Path) -> Checkpoint:
         preprocessing=PreprocessingConfig.from_dict(described["preprocessing"]),
         labels=tuple(described["labels"]),
         card=described["card"],
+        language=language,
+    )
+
+
+def _described(language: Language) -> dict[str, Any]:
+    return {
+        "texts": list(language.texts),
+        "temperature": language.temperature,
+        "encoder": language.encoder,
+    }
+
+
+def _tensors(language: Language) -> dict[str, Tensor]:
+    head = {f"{HEAD}{name}": value for name, value in language.head.state_dict().items()}
+    return {**head, EMBEDDINGS: torch.from_numpy(language.embeddings)}
+
+
+def _read_language(described: dict[str, Any] | None, weights: dict[str, Tensor]) -> Language | None:
+    """The language part, whose tensors are taken out of ``weights``; None where there is none."""
+    if described is None:
+        return None
+    names = [name for name in weights if name.startswith(HEAD)]
+    head = stored_head({name.removeprefix(HEAD): weights.pop(name) for name in names})
+    if EMBEDDINGS not in weights:
+        raise BundleError("the checkpoint has texts but no embeddings; train it again")
+    return Language(
+        head=head,
+        texts=tuple(described["texts"]),
+        embeddings=weights.pop(EMBEDDINGS).numpy(),
+        temperature=float(described["temperature"]),
+        encoder=described["encoder"],
     )

@@ -32,10 +32,12 @@ def unknown_clips(data: Path, pool: Pool) -> list[SkeletonSequence]:
     """
     held_out = {f"{name}:{cls}" for name, classes in UNKNOWN_CLASSES.items() for cls in classes}
     chosen = np.flatnonzero(np.isin(pool.classes, sorted(held_out)))
-    return [pool.sequence(int(clip)) for clip in chosen] + _webcam_gestures(data, pool.config)
+    gestures = webcam_gestures(data, pool.config)
+    return [pool.sequence(int(clip)) for clip in chosen] + [sequence for _, sequence in gestures]
 
 
-def _webcam_gestures(data: Path, config: PreprocessingConfig) -> list[SkeletonSequence]:
+def webcam_gestures(data: Path, config: PreprocessingConfig) -> list[tuple[str, SkeletonSequence]]:
+    """Clips of webcam gestures that resemble no label, with their class, at the model's rate."""
     path = data / WEBCAM_FILE
     if not path.exists():
         return []
@@ -43,15 +45,17 @@ def _webcam_gestures(data: Path, config: PreprocessingConfig) -> list[SkeletonSe
     wanted = np.isin(packed.class_names, WEBCAM_CLASSES)[packed.labels]
     stretch = np.array([WEBCAM_ASPECT, 1, WEBCAM_ASPECT], np.float32)
     return [
-        at_model_rate(
-            SkeletonSequence(
-                joints=clip[:, None, :, :3] * stretch,
-                visibility=np.clip(clip[:, None, :, 3], 0, 1),
-                fps=WEBCAM_FPS,
-                layout=MEDIAPIPE33,
+        (
+            packed.class_names[packed.labels[index]],
+            at_model_rate(
+                SkeletonSequence(
+                    joints=packed.clips[index][:, None, :, :3] * stretch,
+                    visibility=np.clip(packed.clips[index][:, None, :, 3], 0, 1),
+                    fps=WEBCAM_FPS,
+                    layout=MEDIAPIPE33,
+                ),
+                config,
             ),
-            config,
         )
-        for clip, use in zip(packed.clips, wanted, strict=True)
-        if use
+        for index in np.flatnonzero(wanted)
     ]
