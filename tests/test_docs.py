@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from c2vl_serve.service.app import create_app
+from c2vl_serve.service.page import PAGE
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.settings import ServiceSettings
 from c2vl_serve.skeleton.convert import conversion
@@ -56,7 +57,7 @@ def test_routes_are_documented() -> None:
         for path, methods in app.openapi()["paths"].items()
         for method in methods
     }
-    assert documented == served | {f"GET {app.docs_url}", f"GET {app.openapi_url}"}
+    assert documented == served | {f"GET {app.docs_url}", f"GET {app.openapi_url}", f"GET {PAGE}"}
 
 
 def test_layouts_are_documented() -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.recognition.recognizer import ActionRecognizer
-from c2vl_serve.service import problems
+from c2vl_serve.service import page, problems
 from c2vl_serve.service.keys import ApiKeyGate
 from c2vl_serve.service.lanes import Lane
 from c2vl_serve.service.limits import BodyGuard
@@ -65,6 +65,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.include_router(router)
+    page.install(app)
     problems.install(app)
     # The last added is the outermost: no key, no body.
     app.add_middleware(BodyGuard, settings=settings)

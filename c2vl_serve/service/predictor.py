@@ -14,6 +14,7 @@ from c2vl_serve.pose import PoseExtraction
 from c2vl_serve.recognition.answers import Recognition
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service.bodies import Upload
+from c2vl_serve.service.drawable import add_poses, in_picture, in_room
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.problems import Problem
 from c2vl_serve.service.query import PredictQuery
@@ -66,13 +67,16 @@ class Predictor:
         recognition = self._recognise(sequence, query)
         T = sequence.num_frames
         notes = ["draw applies to videos; a skeleton has no picture"] if query.draw else []
-        return self._prediction(
+        prediction = self._prediction(
             recognition,
             frames=Frames(read=T, used=T, fps=sequence.fps, complete=True),
             notes=notes,
             timing_ms={"decode": decode},
             begun=begun,
         )
+        if query.joints:
+            add_poses(prediction, in_room(sequence))
+        return prediction
 
     def video(
         self,
@@ -100,7 +104,7 @@ class Predictor:
             if found.sequence is None
             else self._recognise(found.sequence, query)
         )
-        return self._prediction(
+        prediction = self._prediction(
             recognition,
             frames=Frames(
                 read=found.frames.read,
@@ -113,6 +117,9 @@ class Predictor:
             begun=begun,
             overlay=_data_uri(found),
         )
+        if query.joints:
+            add_poses(prediction, in_picture(found))
+        return prediction
 
     def _recognise(self, sequence: SkeletonSequence, query: PredictQuery) -> Recognition:
         return self.recognizer.recognise(

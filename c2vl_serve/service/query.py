@@ -28,6 +28,7 @@ class PredictQuery(BaseModel):
     )
     up: Up | None = Field(None, description="the axis that points up, instead of the layout's")
     draw: bool = Field(False, description="for videos: answer with an overlay")
+    joints: bool = Field(False, description="answer with each person's joints, to be drawn")
 
     @field_validator("layout")
     @classmethod
