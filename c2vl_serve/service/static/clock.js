@@ -97,7 +97,8 @@ export class Clock {
 
   #stateChanged() {
     this.onState(this.paused);
-    if (!this.paused) requestAnimationFrame(() => this.#tick());
+    if (this.paused) this.onTime(this.time);
+    else requestAnimationFrame(() => this.#tick());
   }
 
   #tick() {

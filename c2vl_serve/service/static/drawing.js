@@ -6,6 +6,7 @@ const MIN_VISIBILITY = 0.3; // joints below are left out
 const COLOURS = ["#35d6ff", "#ff9d42", "#9cf06a", "#ff7ad9"]; // person 0, 1, ...
 const FACE = /nose|eye|ear|mouth/;
 const FINGER = /pinky|index|thumb|tip/;
+const DOTLESS = /nose|eye|ear|mouth|pinky|index|thumb|tip|^head$/;
 const DISTANCE = 5; // of the viewer, in radii of what is shown
 
 export function colourOf(position) {
@@ -114,7 +115,7 @@ export function drawSkeleton(context, pose, points, colour) {
   }
   drawHead(context, pose, points, colour);
   points.forEach((point, joint) => {
-    if (!point || FACE.test(pose.joints[joint]) || FINGER.test(pose.joints[joint])) return;
+    if (!point || DOTLESS.test(pose.joints[joint])) return;
     context.fillStyle = "#fff";
     context.beginPath();
     context.arc(point.x, point.y, unit * 0.62 * point.near, 0, 2 * Math.PI);

@@ -2,7 +2,7 @@
 
 import { describedApi, fetchJson, postFile } from "./api.js";
 import { byId, make } from "./elements.js";
-import { count } from "./words.js";
+import { count, sentence } from "./words.js";
 
 const PATH = "/gallery/actions";
 
@@ -41,10 +41,11 @@ export class Gallery {
     button.disabled = true;
     this.#say(`Enrolling “${name}” …`);
     try {
-      await postFile(`${PATH}/${encodeURIComponent(name)}`, clip.file, { query: clip.query });
+      const path = `${PATH}/${encodeURIComponent(name)}`;
+      const { num_examples: examples, notes } = await postFile(path, clip.file, { query: clip.query });
       await this.refresh();
       byId("enrol-name").value = "";
-      this.#say(`“${name}” has learned from this clip.`);
+      this.#say([`“${name}” has ${count(examples, "example")} now.`, ...notes.map(sentence)].join(" "));
     } catch (error) {
       this.#say(error.message, true);
     }

@@ -93,7 +93,7 @@ function startCamera(view) {
 }
 
 function durationOf(answer) {
-  const ends = answer.persons.flatMap((person) => (person.segments ?? person.windows).map((span) => span.end));
+  const ends = answer.persons.flatMap((person) => person.windows.map((span) => span.end));
   return stage.clock.duration || Math.max(0, ...ends);
 }
 

@@ -11,6 +11,11 @@ const MAX_PITCH = 1.2; // radians
 const FRONT = { yaw: 0.35, pitch: 0.12 };
 const SHARPNESS = 2; // device pixels a CSS pixel, at most
 
+// To a hundredth of a second: times come rounded.
+function durationOf(pose) {
+  return Math.round(100 * (pose.times.at(-1) + 1 / pose.fps)) / 100;
+}
+
 export class Stage {
   /** @param onTime called with seconds after each moment was drawn. */
   constructor({ onTime, onState }) {
@@ -52,7 +57,7 @@ export class Stage {
     this.room = inRoom ? roomOf(poses) : null;
     this.turn = { ...FRONT };
     if (!this.clock.isVideo) {
-      this.clock.useOwn(Math.max(0, ...poses.map((pose) => pose.times.at(-1) + 1 / pose.fps)));
+      this.clock.useOwn(Math.max(0, ...poses.map(durationOf)));
       if (poses.length) this.#show(inRoom ? "room" : "alone", inRoom ? 4 / 3 : poses[0].aspect);
     }
     this.#describe();
