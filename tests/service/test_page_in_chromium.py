@@ -205,10 +205,10 @@ def test_a_key_is_asked_for_and_kept(browser: Browser, everyday: ActionRecognize
     with serving(settings, everyday) as address, opened(browser, address) as page:
         dialog = page.get_by_role("dialog")
         expect(dialog).to_be_visible()
-        page.get_by_label("API key").fill("wrong")
+        page.get_by_role("textbox", name="API key").fill("wrong")
         page.keyboard.press("Enter")
         expect(dialog).to_contain_text("does not know this key")
-        page.get_by_label("API key").fill("secret")
+        page.get_by_role("textbox", name="API key").fill("secret")
         page.keyboard.press("Enter")
         expect(dialog).to_be_hidden()
         expect(page.locator("#bundle")).to_have_text("everyday 1.0.0")
@@ -263,8 +263,7 @@ def test_a_request_can_be_cancelled(page: Page, data_dir: Path, pose_model: None
 @pytest.mark.slow
 def test_a_webcam_clip_is_recorded_and_answered(page: Page, pose_model: None) -> None:
     page.get_by_role("button", name="Record a clip").click()
-    page.wait_for_selector("#stage.on-air")  # after the countdown
-    page.wait_for_timeout(400)
+    page.wait_for_selector("#stage.on-air")  # after the countdown, with a picture
     page.get_by_role("button", name="Stop recording").click()
     expect(page.locator(".verdict")).to_have_text("Nobody seen")  # a test picture
     expect(page.locator("#stage")).to_have_attribute("data-view", "video")

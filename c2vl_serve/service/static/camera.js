@@ -1,6 +1,8 @@
 // The webcam: one clip after a countdown, or short clips one after another.
 
 const COUNTDOWN = 3; // seconds to step back
+const HEADER_BYTES = 1024; // more than a file without a picture has
+const PART_MILLISECONDS = 200;
 const FORMATS = ["video/webm;codecs=vp8", "video/webm", "video/mp4"];
 const WANTED = { video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } } };
 
@@ -34,31 +36,41 @@ export async function countDown(element, signal) {
   return !signal.aborted;
 }
 
-/** A clip of so many seconds, or shorter where `signal` stops it. */
-export function record(stream, seconds, signal) {
+/** A clip of so many seconds, or shorter where `signal` stops it; `onPicture` once it has some. */
+export function record(stream, seconds, signal, onPicture = () => {}) {
   return new Promise((resolve, reject) => {
     const mimeType = FORMATS.find((format) => MediaRecorder.isTypeSupported(format));
     const recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond: 2_500_000 });
     const parts = [];
+    const hasPicture = () => parts.reduce((sum, part) => sum + part.size, 0) > HEADER_BYTES;
     const stop = () => recorder.state !== "inactive" && recorder.stop();
     const timer = setTimeout(stop, 1000 * seconds);
     signal.addEventListener("abort", stop);
-    recorder.ondataavailable = (event) => parts.push(event.data);
+    recorder.ondataavailable = (event) => {
+      parts.push(event.data);
+      if (hasPicture()) onPicture();
+    };
     recorder.onerror = (event) => reject(event.error);
     recorder.onstop = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", stop);
+      if (!hasPicture()) {
+        reject(new Error("The camera gave no picture in that time; try again."));
+        return;
+      }
       const type = recorder.mimeType.split(";")[0];
       resolve(new File(parts, `webcam.${type.split("/")[1]}`, { type }));
     };
-    recorder.start();
+    recorder.start(PART_MILLISECONDS);
   });
 }
 
 /** Clips of so many seconds back to back until `signal`; each its own file, whole in itself. */
 export async function recordOnAndOn(stream, seconds, signal, onClip) {
   while (!signal.aborted) {
-    const clip = await record(stream, seconds, signal);
+    const clip = await record(stream, seconds, signal).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
     if (!signal.aborted) onClip(clip);
   }
 }

@@ -50,8 +50,8 @@ export class Webcam {
   async #recordOne(signal) {
     const stream = await this.#showCamera("recording");
     if (!await countDown(byId("countdown"), signal)) return;
-    byId("stage").classList.add("on-air");
-    const clip = await record(stream, CLIP_SECONDS, signal);
+    const goOnAir = () => byId("stage").classList.add("on-air");
+    const clip = await record(stream, CLIP_SECONDS, signal, goOnAir);
     this.#hideCamera();
     this.onClip(clip);
   }
