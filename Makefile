@@ -9,7 +9,7 @@ DEVELOPING := $(VENV)/.developing
 LIBRARIES := EGL.so.1 GLESv2.so.2 GL.so.1 gthread-2.0.so.0
 PACKAGES := libegl1 libgles2 libgl1 libglib2.0-0
 
-.PHONY: setup pose-model format check test serve all default-bundle openapi system-libraries
+.PHONY: setup pose-model format check test serve all default-bundle openapi system-libraries browser
 
 all: check test
 
@@ -47,7 +47,14 @@ check: $(DEVELOPING)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup
+# For the tests of the page, which skip without it. Installed only where missing, and only where
+# apt can.
+browser:
+	@command -v chromium >/dev/null \
+	|| { command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium; } \
+	|| echo "the page is not tested: install your system's chromium"
+
+test: setup browser
 	$(BIN)/python -m pytest -q --data=$(DATA)
 
 serve: pose-model

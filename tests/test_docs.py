@@ -6,6 +6,7 @@ from pathlib import Path
 from fastapi.routing import APIWebSocketRoute
 
 from c2vl_serve.service.app import create_app
+from c2vl_serve.service.page import PAGE
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.settings import ServiceSettings
 from c2vl_serve.skeleton.convert import conversion
@@ -59,7 +60,7 @@ def test_routes_are_documented() -> None:
         for method in methods
     }
     served |= {f"WS {route.path}" for route in app.routes if isinstance(route, APIWebSocketRoute)}
-    assert documented == served | {f"GET {app.docs_url}", f"GET {app.openapi_url}"}
+    assert documented == served | {f"GET {app.docs_url}", f"GET {app.openapi_url}", f"GET {PAGE}"}
 
 
 def test_layouts_are_documented() -> None:

@@ -4,7 +4,16 @@ with Client("http://127.0.0.1:8000") as client:
     client.predict("jump.mp4").actions[0].label
 """
 
-from c2vl_serve.client.answers import Action, Bundle, Frames, Person, Prediction, Segment, Window
+from c2vl_serve.client.answers import (
+    Action,
+    Bundle,
+    Frames,
+    Person,
+    Pose,
+    Prediction,
+    Segment,
+    Window,
+)
 from c2vl_serve.client.asynchronous import AsyncClient
 from c2vl_serve.client.synchronous import Client
 
@@ -15,6 +24,7 @@ __all__ = [
     "Client",
     "Frames",
     "Person",
+    "Pose",
     "Prediction",
     "Segment",
     "Window",

@@ -35,14 +35,34 @@ class Segment(Answer):
     recognised: bool
 
 
+class Pose(Answer):
+    """One person's joints, frame by frame, to be drawn; see ``docs/page.md``."""
+
+    space: str
+    layout: str
+    up: str
+    joints: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    aspect: float | None = None
+    fps: float
+    times: tuple[float, ...]
+    frames: tuple[tuple[float, ...], ...]
+
+
 class Person(Answer):
-    """What one person did; ``segments`` is what a timeline's windows add up to."""
+    """What one person did.
+
+    Attributes:
+        segments: what a timeline's windows add up to.
+        pose: joints to be drawn, where ``joints=True`` asked for them.
+    """
 
     id: int
     actions: tuple[Action, ...]
     recognised: bool
     windows: tuple[Window, ...]
     segments: tuple[Segment, ...]
+    pose: Pose | None = None
 
 
 class Frames(Answer):

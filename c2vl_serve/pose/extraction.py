@@ -30,6 +30,7 @@ class PoseExtraction:
             None where nobody was found.
         image_joints: the same joints as parts of the picture's width and height; 0 where the
             person is not seen. M is 0 where nobody was found.
+        aspect: width / height of the pictures.
         timestamps: of the T frames, seconds from the first frame of the video.
         frames: what became of the video's frames.
         notes: sentences for whoever reads the answer.
@@ -39,6 +40,7 @@ class PoseExtraction:
 
     sequence: SkeletonSequence | None
     image_joints: Float32[np.ndarray, "T M 33 2"]
+    aspect: float
     timestamps: Float64[np.ndarray, " T"]
     frames: FrameReport
     notes: tuple[str, ...]
@@ -101,6 +103,7 @@ def extract_pose(
     return PoseExtraction(
         sequence=sequence_of(timeline),
         image_joints=timeline.tracks.image,
+        aspect=watched.aspect,
         timestamps=timeline.times,
         frames=report,
         notes=notes + _notes_on_people(tracks),

@@ -71,6 +71,7 @@ def pack_extraction(found: PoseExtraction) -> bytes:
     if found.overlay is not None:
         arrays["overlay"] = np.frombuffer(found.overlay, np.uint8)
     head = {
+        "aspect": found.aspect,
         "fps": found.sequence.fps if found.sequence is not None else None,
         "frames": asdict(found.frames),
         "notes": found.notes,
@@ -101,6 +102,7 @@ def unpack_answer(answer: bytes) -> PoseExtraction:
     return PoseExtraction(
         sequence=sequence,
         image_joints=arrays["image_joints"],
+        aspect=head["aspect"],
         timestamps=arrays["timestamps"],
         frames=FrameReport(**head["frames"]),
         notes=tuple(head["notes"]),

@@ -14,7 +14,7 @@ from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.recognition.bench import golden_windows
 from c2vl_serve.recognition.gallery_store import GalleryStore
 from c2vl_serve.recognition.recognizer import ActionRecognizer
-from c2vl_serve.service import embed_routes, gallery_routes, problems
+from c2vl_serve.service import embed_routes, gallery_routes, page, problems
 from c2vl_serve.service.access import RequestLog
 from c2vl_serve.service.admission import Admission
 from c2vl_serve.service.batching import Batcher
@@ -108,6 +108,7 @@ def create_app(
     app.include_router(stream_router)
     app.include_router(metrics_router)
     app.include_router(inference_router)
+    page.install(app)
     problems.install(app)
     # The last added is the outermost: no key, no body; and whatever is refused is counted.
     app.add_middleware(Admission)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from c2vl_serve.service.page import FILES, PAGE
 from c2vl_serve.service.problems import Problem
 
 # A browser's WebSocket cannot send headers of its own; it offers subprotocols: this one, which is
@@ -16,14 +17,15 @@ from c2vl_serve.service.problems import Problem
 STREAM_PROTOCOL = "c2vl"
 KEY_PROTOCOL_PREFIX = "c2vl.key."
 
-OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
+OPEN_PATHS = frozenset({"/health/live", "/health/ready", PAGE})
 
 
 class ApiKeyGate:
     """401 unless ``Authorization: Bearer KEY`` or ``X-API-Key: KEY`` holds one of the keys.
 
-    Probes need no key. Comparing digests takes the same time whichever key, or none, fits.
-    ``scope["state"]["key"]`` is then the key's digest: who asks, without the secret.
+    Probes need no key, nor does the page, which asks for one. Comparing digests takes the same
+    time whichever key, or none, fits. ``scope["state"]["key"]`` is then the key's digest: who
+    asks, without the secret.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Iterable[str]) -> None:
@@ -32,7 +34,7 @@ class ApiKeyGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 without reading its body."""
-        if not self._digests or scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
+        if not self._digests or scope["type"] == "lifespan" or _is_open(scope["path"]):
             await self._app(scope, receive, send)
         elif (digest := self._known(_key(scope))) is not None:
             scope.setdefault("state", {})["key"] = digest.hex()
@@ -72,6 +74,10 @@ def _from_base64url(text: str) -> str:
     except (binascii.Error, ValueError):
         return ""
     return raw.decode("utf-8", "surrogateescape")
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(f"{FILES}/")
 
 
 def _digest(key: str) -> bytes:

@@ -26,6 +26,7 @@ from c2vl_serve.recognition.preparation import Prepared, nobody
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.service.bodies import Upload
+from c2vl_serve.service.drawable import PoseOf, add_poses, in_picture, in_room
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.problems import Problem
 from c2vl_serve.service.query import PredictQuery
@@ -57,6 +58,7 @@ class Decoded:
         timing_ms: spent so far, by stage.
         begun: by ``perf_counter``.
         overlay: a ``data:`` URI, where one was asked for.
+        pose_of: a person's joints to be drawn, where they were asked for.
     """
 
     sequence: SkeletonSequence | None
@@ -65,6 +67,7 @@ class Decoded:
     timing_ms: Mapping[str, float]
     begun: float
     overlay: str | None = None
+    pose_of: PoseOf | None = None
 
     def spent(self, stages: Mapping[str, float]) -> TimingMs:
         """All milliseconds so far, with those of the stages that followed."""
@@ -143,6 +146,7 @@ class Predictor:
             notes=("draw applies to videos; a skeleton has no picture",) if query.draw else (),
             timing_ms={"decode": 1000 * (perf_counter() - begun)},
             begun=begun,
+            pose_of=in_room(sequence) if query.joints else None,
         )
 
     def watch(
@@ -178,6 +182,7 @@ class Predictor:
             timing_ms=found.timing_ms,
             begun=begun,
             overlay=_data_uri(found),
+            pose_of=in_picture(found) if query.joints else None,
         )
 
     def judge(self, query: PredictQuery) -> Judge:
@@ -228,7 +233,7 @@ class Predictor:
             judge=asked.judge,
         )
         decoded = asked.decoded
-        return Prediction.of(
+        prediction = Prediction.of(
             recognition,
             bundle=self.recognizer.bundle.card.identity,
             runtime=self.recognizer.runtime.name,
@@ -237,6 +242,8 @@ class Predictor:
             timing_ms=decoded.spent(recognition.timing_ms),
             overlay=decoded.overlay,
         )
+        add_poses(prediction, decoded.pose_of)
+        return prediction
 
     def _at_once(self, decoded: Decoded, query: PredictQuery) -> Prediction:
         asked = self.ask(decoded, query)

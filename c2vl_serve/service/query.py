@@ -35,6 +35,7 @@ class PredictQuery(BaseModel):
         description="comma-separated; only these compete: labels, enrolled actions, or texts that "
         "the bundle carries",
     )
+    joints: bool = Field(False, description="answer with each person's joints, to be drawn")
 
     @field_validator("layout")
     @classmethod

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from c2vl_serve.recognition.answers import ActionScore, PersonAnswer, Recognition
+from c2vl_serve.skeleton.layout import Up
 
 
 class Action(BaseModel):
@@ -39,6 +40,26 @@ class Segment(BaseModel):
     recognised: bool
 
 
+class Pose(BaseModel):
+    """Where one person's joints were, frame by frame, to be drawn.
+
+    In the space ``picture``, x and y are parts of the picture's width and height, from its top
+    left corner; in the space ``room``, x, y and z are as they were sent, with ``up`` upwards.
+    """
+
+    space: Literal["picture", "room"]
+    layout: str
+    up: Up
+    joints: list[str] = Field(description="names, in the order of each frame")
+    edges: list[tuple[int, int]] = Field(description="parent and joint, where a line is drawn")
+    aspect: float | None = Field(default=None, description="width / height of the picture")
+    fps: float = Field(description="frames per second of what is shown here")
+    times: list[float] = Field(description="seconds, one a frame")
+    frames: list[list[float]] = Field(
+        description="x, y, (z in a room,) visibility, joint after joint; [] where nobody is seen"
+    )
+
+
 class Person(BaseModel):
     """What one person did."""
 
@@ -49,6 +70,7 @@ class Person(BaseModel):
     segments: list[Segment] = Field(
         default=[], description="with a timeline: smoothed and merged, in order, without overlap"
     )
+    pose: Pose | None = Field(default=None, description="with joints=true")
 
     @classmethod
     def of(cls, answer: PersonAnswer) -> "Person":

@@ -83,6 +83,7 @@ def made_extraction(overlay: bytes | None = None) -> PoseExtraction:
             layout=MEDIAPIPE33,
         ),
         image_joints=rng.random((4, 2, 33, 2)).astype(np.float32),
+        aspect=16 / 9,
         timestamps=np.arange(4) / 14.5,
         frames=FrameReport(read=8, used=4, fps=29.0, complete=False),
         notes=("a note",),
@@ -97,6 +98,7 @@ def test_answers_travel_whole(overlay: bytes | None) -> None:
     got = unpack_answer(pack_extraction(sent))
     assert got.sequence is not None
     assert sent.sequence is not None
+    assert got.aspect == sent.aspect
     np.testing.assert_array_equal(got.sequence.joints, sent.sequence.joints)
     np.testing.assert_array_equal(got.sequence.visibility, sent.sequence.visibility)
     np.testing.assert_array_equal(got.timestamps, sent.timestamps)

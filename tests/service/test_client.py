@@ -204,6 +204,6 @@ def test_answers_hold_every_field_that_the_service_promises(recognizer: ActionRe
     from c2vl_serve.client import answers
     from c2vl_serve.service import schemas
 
-    for name in ("Action", "Window", "Segment", "Person", "Frames", "Prediction"):
+    for name in ("Action", "Window", "Segment", "Pose", "Person", "Frames", "Prediction"):
         promised = set(getattr(schemas, name).model_fields)
         assert promised <= set(getattr(answers, name).model_fields), name

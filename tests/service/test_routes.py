@@ -123,7 +123,17 @@ def test_openapi_describes_the_four_body_forms(client: TestClient) -> None:
         "video/*",
     ]
     names = {parameter["name"] for parameter in operation["parameters"]}
-    assert names == {"top_k", "window", "stride", "persons", "layout", "fps", "up", "draw"}
+    assert names == {
+        "top_k",
+        "window",
+        "stride",
+        "persons",
+        "layout",
+        "fps",
+        "up",
+        "draw",
+        "joints",
+    }
     assert {"200", "400", "401", "408", "413", "415", "422", "503"} <= set(operation["responses"])
     answer = operation["responses"]["422"]["content"]
     assert list(answer) == ["application/problem+json"]
