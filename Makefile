@@ -65,7 +65,7 @@ openapi: $(SERVING)
 	$(BIN)/python -m c2vl_serve.service.describe > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
-# Trains on the real sets (about 35 minutes on 2 quiet cores), then writes the bundle that ships.
+# Trains on the real sets (about 40 minutes on 2 quiet cores), then writes the bundle that ships.
 default-bundle: $(DEVELOPING)
 	$(BIN)/c2vl-train supervised everyday --data $(DATA) \
 	    --checkpoint training/checkpoints/everyday.safetensors --report docs/everyday

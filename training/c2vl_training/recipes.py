@@ -35,9 +35,12 @@ def everyday() -> TrainConfig:
     )
 
 
+ONE_SET_STEPS = 1 / 3  # of those for all sets together
+
+
 def _one_set(name: str) -> TrainConfig:
     """One set alone on its own protocol, with a milder camera."""
-    base = everyday()
+    base = everyday().shortened(ONE_SET_STEPS)
     return replace(
         base,
         name=name,
