@@ -40,8 +40,8 @@ class TrainConfig:
         sampling: how windows are drawn and disturbed.
         members: networks that are trained from different seeds and answer as one.
         head_dropout: probability of dropping a feature before the last layer.
-        schedule_share: how much of that schedule is run. The averaged weights need no cooling
-            down, and a network that was cooled down is surer of the training sets' own look.
+        schedule_share: how much of the one-cycle schedule is run. The averaged weights need no
+            cooling down, and a network that was cooled down is surer of the training sets' look.
         weight_decay: of AdamW.
         label_smoothing: share of the target spread over all labels.
         ema: decay of the averaged weights that are kept.

@@ -87,7 +87,7 @@ def fit(
     unknown = unknown_clips(data, pool)
     validation = _validate(config, labelled, unknown, state, on_step)
     model, histories = _train_members(
-        config, labelled.where(~labelled.test), "final run", state, on_step
+        config, labelled.where(~labelled.test), "final", state, on_step
     )
     test = _test(config, model, labelled.where(labelled.test), unknown, validation)
     result = _report(config, validation, test)
@@ -113,15 +113,23 @@ def fit(
 def _train_members(
     config: TrainConfig, pool: Pool, stage: str, state: Path, on_step: OnStep
 ) -> tuple[Ensemble, dict[str, History]]:
-    """Train each member from a seed of its own; finished ones are kept in ``state``."""
+    """Train each member from a seed of its own; finished ones are kept in ``state``.
+
+    Args:
+        config: the recipe.
+        pool: labelled clips only.
+        stage: ``validation`` or ``final``; begins the names of runs and of their state files.
+        state: folder for unfinished runs.
+        on_step: called with the run's name after each step.
+    """
     members, histories = [], {}
     for index, member in enumerate(config.members):
-        name = f"{stage} {index + 1}/{len(config.members)}"
+        name = f"{stage} run {index + 1}/{len(config.members)}"
         model, histories[name] = train(
             replace(config, seed=config.seed + index),
             member,
             pool,
-            state_file=state / f"{stage.split()[0]}-{index}.pt",
+            state_file=state / f"{stage}-{index}.pt",
             on_step=partial(on_step, name),
         )
         members.append(model)
@@ -146,7 +154,7 @@ def _validate(
 ) -> Validation:
     shorter = config.shortened(VALIDATION_STEPS)
     training = labelled.where(~labelled.test & ~labelled.validation)
-    model, histories = _train_members(shorter, training, "validation run", state, on_step)
+    model, histories = _train_members(shorter, training, "validation", state, on_step)
     held_back = labelled.where(labelled.validation)
     clips = clip_logits(model, _both_ways(sequences_of(held_back), config), config.preprocessing)
     labels, idle = np.tile(held_back.labels, 2), _idle(config, labelled)

@@ -1,20 +1,22 @@
 """A pretrained encoder in one safetensors file, with the whole run that made it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
 from c2vl_serve.errors import BundleError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_training.described_file import FileKind
 from c2vl_training.model.encoders import Encoder, build_encoder, encoder_config
 from c2vl_training.model.projector import ConceptHeads, Projector
 from c2vl_training.pretrain import PretrainConfig, Pretrained
 
-FORMAT = "c2vl-pretrained-1"
+PRETRAINED = FileKind(
+    noun="pretrained encoder",
+    format="c2vl-pretrained-1",
+    next_step="write it with `c2vl-train pretrain`",
+    error=BundleError,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,21 +49,15 @@ def write_pretrained(
         config: of that run.
         noted: what it learned from: set, knowledge, number of clips.
     """
-    heads = pretrained.heads
-    widths = (
-        {} if heads is None else {name: heads.heads[name].in_features for name in heads.sources}
-    )
+    widths = {} if pretrained.heads is None else pretrained.heads.widths
     described = {"config": config.to_dict(), "widths": widths, "noted": noted}
     weights = {
-        f"{part}.{name}": value.contiguous()
+        f"{part}.{name}": value
         for part in ("encoder", "projector", "heads")
         if getattr(pretrained, part) is not None
         for name, value in getattr(pretrained, part).state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    save_file(weights, beside, metadata={"format": FORMAT, "c2vl": json.dumps(described)})
-    beside.replace(path)
+    PRETRAINED.write(path, weights, described)
 
 
 def read_pretrained(path: Path) -> PretrainedFile:
@@ -70,18 +66,7 @@ def read_pretrained(path: Path) -> PretrainedFile:
     Raises:
         BundleError: when the file is missing, of another format, or does not fit its own config.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"pretrained encoder {path} cannot be read: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise BundleError(
-            f"pretrained encoder {path} has format {metadata.get('format')!r}; expected "
-            f"{FORMAT!r}; write it with `c2vl-train pretrain`"
-        )
-    described = json.loads(metadata["c2vl"])
+    weights, described = PRETRAINED.read(path)
     config = described["config"]
     preprocessing = PreprocessingConfig.from_dict(config["preprocessing"])
     encoder = build_encoder(

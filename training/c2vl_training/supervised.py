@@ -4,7 +4,6 @@ A run can be killed at any time: its state is written beside and renamed every f
 new call with the same folder goes on to the same result. Windows depend on seed and step alone.
 """
 
-import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from c2vl_training.data.batches import WindowSampler
 from c2vl_training.data.labels import MIRRORED_LABELS
 from c2vl_training.data.pool import Pool
 from c2vl_training.model.classifier import Classifier, ClassifierConfig
+from c2vl_training.model.projector import averaged_copy, follow
 from c2vl_training.state import write_state
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class _Run:
     ) -> None:
         self.config, self.num_steps = config, member.num_steps
         self.model, self.log_prior, self.step = model, log_prior, 0
-        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.average = averaged_copy(model)
         self.optimiser = torch.optim.AdamW(
             model.parameters(), lr=member.learning_rate, weight_decay=config.weight_decay
         )
@@ -138,22 +138,11 @@ class _Run:
         self.optimiser.step()
         self.schedule.step()
         self.step += 1
-        self._follow()
+        # Faster in the beginning, when the average is still the start.
+        follow(self.average, self.model, min(self.config.ema, self.step / (self.step + 10)))
         accuracy = (logits.argmax(dim=1) == labels).float().mean().item()
         self._remember(loss.item(), accuracy)
         return Progress(self.step, self.num_steps, loss.item(), accuracy)
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the average towards the weights, faster in the beginning."""
-        decay = min(self.config.ema, self.step / (self.step + 10))
-        for average, value in zip(
-            self.average.state_dict().values(), self.model.state_dict().values(), strict=True
-        ):
-            if average.dtype.is_floating_point:
-                average.lerp_(value, 1 - decay)
-            else:
-                average.copy_(value)
 
     def _remember(self, loss: float, accuracy: float) -> None:
         self.recent.append((loss, accuracy))
