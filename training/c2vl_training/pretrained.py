@@ -7,13 +7,14 @@ from typing import Any
 from c2vl_serve.errors import BundleError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.described_file import FileKind
-from c2vl_training.model.encoders import Encoder, build_encoder, encoder_config
+from c2vl_training.model.encoders import Encoder, EncoderConfig, build_encoder, encoder_config
 from c2vl_training.model.projector import ConceptHeads, Projector
-from c2vl_training.pretrain import PretrainConfig, Pretrained
+from c2vl_training.pretrain import Pretrained
+from c2vl_training.pretrain_config import PretrainConfig
 
 PRETRAINED = FileKind(
     noun="pretrained encoder",
-    format="c2vl-pretrained-1",
+    format="c2vl-pretrained-2",
     next_step="write it with `c2vl-train pretrain`",
     error=BundleError,
 )
@@ -25,14 +26,16 @@ class PretrainedFile:
 
     Attributes:
         encoder: in evaluation mode.
-        projector: to the shared space, in evaluation mode.
+        encoder_config: its sizes.
+        projector: to the shared space, in evaluation mode; None for a distilled encoder.
         heads: from embeddings to the shared space; None without knowledge.
         preprocessing: what the encoder's input must go through.
         run: the configuration, and what else was noted of the run.
     """
 
     encoder: Encoder
-    projector: Projector
+    encoder_config: EncoderConfig
+    projector: Projector | None
     heads: ConceptHeads | None
     preprocessing: PreprocessingConfig
     run: dict[str, Any]
@@ -69,15 +72,15 @@ def read_pretrained(path: Path) -> PretrainedFile:
     weights, described = PRETRAINED.read(path)
     config = described["config"]
     preprocessing = PreprocessingConfig.from_dict(config["preprocessing"])
-    encoder = build_encoder(
-        preprocessing.num_channels, preprocessing.num_joints, encoder_config(config["encoder"])
-    )
-    projector = Projector(encoder.num_features, config["num_projected"])
+    sizes = encoder_config(config["encoder"])
+    encoder = build_encoder(preprocessing.num_channels, preprocessing.num_joints, sizes)
     widths = described["widths"]
     heads = ConceptHeads(widths, config["num_projected"]) if widths else None
+    kept = {name.partition(".")[0] for name in weights}
+    projector = Projector(encoder.num_features, config["num_projected"])
     try:
         for part, module in (("encoder", encoder), ("projector", projector), ("heads", heads)):
-            if module is not None:
+            if module is not None and part in kept:
                 own = f"{part}."
                 module.load_state_dict(
                     {k.removeprefix(own): v for k, v in weights.items() if k.startswith(own)}
@@ -89,7 +92,8 @@ def read_pretrained(path: Path) -> PretrainedFile:
         ) from error
     return PretrainedFile(
         encoder=encoder,
-        projector=projector,
+        encoder_config=sizes,
+        projector=projector if "projector" in kept else None,
         heads=heads,
         preprocessing=preprocessing,
         run=described,

@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from c2vl_serve.errors import C2VLError
 from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.batches import WindowSampler
 from c2vl_training.data.labels import MIRRORED_LABELS
 from c2vl_training.data.pool import Pool
 from c2vl_training.model.classifier import Classifier, ClassifierConfig
+from c2vl_training.model.encoders import Encoder
 from c2vl_training.model.projector import averaged_copy, follow
+from c2vl_training.parallel import ALONE, Processes
+from c2vl_training.precision import arithmetic
 from c2vl_training.state import write_state
 
 logger = logging.getLogger(__name__)
@@ -57,7 +62,39 @@ def classifier_config(config: TrainConfig, member: Member, num_labels: int) -> C
         num_labels=num_labels,
         encoder=member.encoder,
         dropout=config.head_dropout,
+        stream=member.stream,
     )
+
+
+class LabelLoss(nn.Module):
+    """Cross-entropy with the labels.
+
+    They are not drawn equally often: what that teaches stays out of the logits (logit
+    adjustment, Menon et al., ICLR 2021, eq. 10).
+
+    Args:
+        log_prior: logarithm of how often each label is drawn.
+        smoothing: share of the target spread over all labels.
+    """
+
+    log_prior: Tensor
+
+    def __init__(self, log_prior: Float[Tensor, " K"], smoothing: float) -> None:
+        super().__init__()
+        self.register_buffer("log_prior", log_prior)
+        self.smoothing = smoothing
+
+    def forward(
+        self,
+        x: Float[Tensor, "N C T V M"],
+        logits: Float[Tensor, "N K"],
+        representation: Float[Tensor, "N D"],
+        labels: Int64[Tensor, " N"],
+    ) -> Float[Tensor, ""]:
+        """The loss of a batch; windows and representation are for other objectives."""
+        return functional.cross_entropy(
+            logits + self.log_prior, labels, label_smoothing=self.smoothing
+        )
 
 
 def train(
@@ -65,6 +102,9 @@ def train(
     member: Member,
     pool: Pool,
     *,
+    start: Encoder | None = None,
+    objective: nn.Module | None = None,
+    processes: Processes = ALONE,
     state_file: Path | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> tuple[Classifier, History]:
@@ -74,43 +114,71 @@ def train(
         config: the whole run.
         member: which of its networks.
         pool: labelled clips only.
+        start: a pretrained encoder to fine-tune; from scratch without.
+        objective: called as :class:`LabelLoss`, which it is otherwise.
+        processes: that share each batch.
         state_file: where the unfinished run is kept; an existing one is continued.
         on_step: called after each step.
 
     Returns:
         The averaged weights in evaluation mode, and the history.
+
+    Raises:
+        C2VLError: when ``start`` has other sizes than the member.
     """
     torch.manual_seed(config.seed)
     model = Classifier(classifier_config(config, member, len(pool.label_names)))
+    if start is not None:
+        _begin_with(model.encoder, start)
+    processes.prepared(model)
     # Twice as fast on CPU; torch's stubs lack this overload.
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     sampler = WindowSampler(pool, config.sampling, MIRRORED_LABELS, config.seed)
-    run = _Run(config, member, model, torch.from_numpy(sampler.log_prior()))
+    if objective is None:
+        objective = LabelLoss(torch.from_numpy(sampler.log_prior()), config.label_smoothing)
+    run = _Run(config, member, model, objective, processes)
     if state_file is not None and state_file.exists():
         run.restore(torch.load(state_file, weights_only=True))
         logger.info("continuing at step %d of %d", run.step, member.num_steps)
     while run.step < member.num_steps:
         # Not drawn ahead in a thread: torch's own threads then wait for each other (2x slower).
         windows, labels = sampler.draw(member.batch_size, run.step)
-        progress = run.advance(torch.from_numpy(windows), torch.from_numpy(labels))
+        share = processes.share
+        progress = run.advance(share(torch.from_numpy(windows)), share(torch.from_numpy(labels)))
         if on_step is not None:
             on_step(progress)
-        if state_file is not None and (run.step % SAVE_EVERY == 0 or run.step == member.num_steps):
+        due = run.step % SAVE_EVERY == 0 or run.step == member.num_steps
+        if state_file is not None and due and processes.leads:
             write_state(run.state(), state_file)
     return run.average.eval(), run.history
+
+
+def _begin_with(encoder: nn.Module, start: nn.Module) -> None:
+    try:
+        encoder.load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        raise C2VLError(
+            f"the pretrained encoder has other sizes than the network to fine-tune: {error}; "
+            "give the member the encoder's own sizes"
+        ) from error
 
 
 class _Run:
     """Everything that changes during training, so that it can be saved and restored."""
 
     def __init__(
-        self, config: TrainConfig, member: Member, model: Classifier, log_prior: Tensor
+        self,
+        config: TrainConfig,
+        member: Member,
+        model: Classifier,
+        objective: nn.Module,
+        processes: Processes,
     ) -> None:
-        self.config, self.num_steps = config, member.num_steps
-        self.model, self.log_prior, self.step = model, log_prior, 0
+        self.config, self.num_steps, self.processes = config, member.num_steps, processes
+        self.model, self.objective, self.step = model, objective, 0
         self.average = averaged_copy(model)
         self.optimiser = torch.optim.AdamW(
-            model.parameters(), lr=member.learning_rate, weight_decay=config.weight_decay
+            self._parameters(), lr=member.learning_rate, weight_decay=config.weight_decay
         )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
@@ -120,20 +188,21 @@ class _Run:
         )
         self.history = History()
         self.recent: list[tuple[float, float]] = []
+        processes.own_chance(config.seed)
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [*self.model.parameters(), *self.objective.parameters()]
 
     def advance(self, x: Tensor, labels: Tensor) -> Progress:
-        """One optimiser step in bfloat16, then the averaged weights follow."""
+        """One optimiser step, then the averaged weights follow."""
         self.model.train()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits, _ = self.model(x)
+        with arithmetic(self.config.precision):
+            logits, representation = self.model(x)
         logits = logits.float()
-        # Labels are not drawn equally often: what that teaches stays out of the logits
-        # (logit adjustment, Menon et al., ICLR 2021, eq. 10).
-        loss = functional.cross_entropy(
-            logits + self.log_prior, labels, label_smoothing=self.config.label_smoothing
-        )
+        loss = self.objective(x, logits, representation.float(), labels)
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
+        self.processes.average_gradients(self._parameters())
         nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.schedule.step()
@@ -159,6 +228,7 @@ class _Run:
             "step": self.step,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "chance": torch.get_rng_state(),
@@ -170,7 +240,9 @@ class _Run:
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        self.objective.load_state_dict(state["objective"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["chance"])
+        self.processes.own_chance(self.config.seed + self.step)
         self.history = History(*state["history"])

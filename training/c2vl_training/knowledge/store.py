@@ -84,6 +84,31 @@ class KnowledgeEmbeddings:
         )
 
 
+def joined(parts: list[KnowledgeEmbeddings]) -> KnowledgeEmbeddings:
+    """The rows of several sets under each other, padded alike.
+
+    Raises:
+        C2VLError: when their embeddings are of different widths.
+    """
+    widths = {part.embeddings.shape[2] for part in parts}
+    if len(widths) != 1:
+        raise C2VLError(
+            f"knowledge files have embeddings of widths {sorted(widths)}; expected one; embed "
+            "all sets with the same tower"
+        )
+    longest = max(part.embeddings.shape[1] for part in parts)
+    padded = [
+        np.pad(part.embeddings, ((0, 0), (0, longest - part.embeddings.shape[1]), (0, 0)))
+        for part in parts
+    ]
+    return KnowledgeEmbeddings(
+        sample_ids=tuple(sample for part in parts for sample in part.sample_ids),
+        embeddings=np.concatenate(padded),
+        counts=np.concatenate([part.counts for part in parts]),
+        made_with={"joined": [part.made_with for part in parts]},
+    )
+
+
 def write_knowledge(path: Path, knowledge: KnowledgeEmbeddings) -> None:
     """Write beside and rename."""
     described = {"sample_ids": list(knowledge.sample_ids), "made_with": knowledge.made_with}
