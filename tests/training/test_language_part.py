@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from c2vl_serve.errors import C2VLError  # noqa: E402
+from c2vl_training.knowledge.action_phrases import ACTION_PHRASES  # noqa: E402
 from c2vl_training.language import (  # noqa: E402
     LanguageConfig,
     Seen,
@@ -21,7 +22,7 @@ from c2vl_training.language import (  # noqa: E402
     vocabulary,
 )
 
-CONFIG = LanguageConfig(num_steps=200, num_folds=4)
+CONFIG = LanguageConfig(num_steps=100, learning_rate=3e-3, num_folds=4)
 K, E, D = 8, 6, 10
 
 
@@ -81,6 +82,11 @@ def test_a_vocabulary_has_every_text_once_and_no_comma() -> None:
     assert vocabulary(("wave", "sit down"), ("Wave", " hop, then run ", "")) == (
         "wave", "sit down", "hop then run",
     )  # fmt: skip
+
+
+def test_our_own_phrases_can_be_asked_for() -> None:
+    assert vocabulary((), ACTION_PHRASES) == ACTION_PHRASES
+    assert len(ACTION_PHRASES) > 80
 
 
 def test_a_missing_file_of_texts_is_said(tmp_path: Path) -> None:

@@ -127,11 +127,12 @@ def language(
     """
     from c2vl_training import language as part
     from c2vl_training.checkpoint import read_checkpoint, write_checkpoint
+    from c2vl_training.knowledge.action_phrases import ACTION_PHRASES
     from c2vl_training.knowledge.towers import load_sentence_encoder
     from c2vl_training.state import write_json
 
     given, tower = read_checkpoint(checkpoint), load_sentence_encoder()
-    further = part.read_texts(texts) if texts is not None else ()
+    further = part.read_texts(texts) if texts is not None else ACTION_PHRASES
     config = part.LanguageConfig(seed=seed)
     pool, sampling = _labelled(given, data)
     seen = part.seen_windows(given, pool.where(~pool.test), sampling, config)
@@ -287,7 +288,7 @@ def _distilled_encoder(
     noted = {"teacher": str(path), "sets": list(config.labels), "command": typed_command()}
     write_pretrained(out / "encoder.safetensors", made, as_run, noted)
     state.unlink(missing_ok=True)
-    console.print(f"{out / 'encoder.safetensors'}: loss {history.loss[-1]:.3f}")
+    console.print(f"{out / 'encoder.safetensors'}: {member.num_steps} steps, no label read")
 
 
 def _labelled(checkpoint: "Checkpoint", data: Path) -> "tuple[Pool, Any]":

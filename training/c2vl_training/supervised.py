@@ -23,7 +23,6 @@ from c2vl_training.data.pool import Pool
 from c2vl_training.model.classifier import Classifier, ClassifierConfig
 from c2vl_training.model.encoders import Encoder
 from c2vl_training.model.projector import averaged_copy, follow
-from c2vl_training.parallel import ALONE, Processes
 from c2vl_training.precision import arithmetic
 from c2vl_training.state import write_state
 
@@ -104,7 +103,6 @@ def train(
     *,
     start: Encoder | None = None,
     objective: nn.Module | None = None,
-    processes: Processes = ALONE,
     state_file: Path | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> tuple[Classifier, History]:
@@ -116,7 +114,6 @@ def train(
         pool: labelled clips only.
         start: a pretrained encoder to fine-tune; from scratch without.
         objective: called as :class:`LabelLoss`, which it is otherwise.
-        processes: that share each batch.
         state_file: where the unfinished run is kept; an existing one is continued.
         on_step: called after each step.
 
@@ -130,25 +127,23 @@ def train(
     model = Classifier(classifier_config(config, member, len(pool.label_names)))
     if start is not None:
         _begin_with(model.encoder, start)
-    processes.prepared(model)
     # Twice as fast on CPU; torch's stubs lack this overload.
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     sampler = WindowSampler(pool, config.sampling, MIRRORED_LABELS, config.seed)
     if objective is None:
         objective = LabelLoss(torch.from_numpy(sampler.log_prior()), config.label_smoothing)
-    run = _Run(config, member, model, objective, processes)
+    run = _Run(config, member, model, objective)
     if state_file is not None and state_file.exists():
         run.restore(torch.load(state_file, weights_only=True))
         logger.info("continuing at step %d of %d", run.step, member.num_steps)
     while run.step < member.num_steps:
         # Not drawn ahead in a thread: torch's own threads then wait for each other (2x slower).
         windows, labels = sampler.draw(member.batch_size, run.step)
-        share = processes.share
-        progress = run.advance(share(torch.from_numpy(windows)), share(torch.from_numpy(labels)))
+        progress = run.advance(torch.from_numpy(windows), torch.from_numpy(labels))
         if on_step is not None:
             on_step(progress)
         due = run.step % SAVE_EVERY == 0 or run.step == member.num_steps
-        if state_file is not None and due and processes.leads:
+        if state_file is not None and due:
             write_state(run.state(), state_file)
     return run.average.eval(), run.history
 
@@ -172,9 +167,8 @@ class _Run:
         member: Member,
         model: Classifier,
         objective: nn.Module,
-        processes: Processes,
     ) -> None:
-        self.config, self.num_steps, self.processes = config, member.num_steps, processes
+        self.config, self.num_steps = config, member.num_steps
         self.model, self.objective, self.step = model, objective, 0
         self.average = averaged_copy(model)
         self.optimiser = torch.optim.AdamW(
@@ -188,7 +182,6 @@ class _Run:
         )
         self.history = History()
         self.recent: list[tuple[float, float]] = []
-        processes.own_chance(config.seed)
 
     def _parameters(self) -> list[nn.Parameter]:
         return [*self.model.parameters(), *self.objective.parameters()]
@@ -202,7 +195,6 @@ class _Run:
         loss = self.objective(x, logits, representation.float(), labels)
         self.optimiser.zero_grad()
         loss.backward()
-        self.processes.average_gradients(self._parameters())
         nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.schedule.step()
@@ -244,5 +236,4 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["chance"])
-        self.processes.own_chance(self.config.seed + self.step)
         self.history = History(*state["history"])
