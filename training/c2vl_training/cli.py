@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from c2vl_serve.errors import C2VLError
-from c2vl_training import cli_measure, cli_pretrain, cli_results, cli_tune
+from c2vl_training import cli_language, cli_measure, cli_pretrain, cli_results, cli_tune
 from c2vl_training.command import typed_command
 from c2vl_training.knowledge.cli import app as knowledge_app
 
@@ -79,7 +79,7 @@ for command in (
     cli_pretrain.transfer,
     cli_tune.finetune,
     cli_tune.distill,
-    cli_tune.language,
+    cli_language.language,
     cli_measure.linear,
     cli_measure.knn,
     cli_measure.semi,

@@ -1,8 +1,8 @@
-"""``c2vl-train finetune | distill | language``: from an encoder or a checkpoint to a better one."""
+"""``c2vl-train finetune | distill``: from an encoder or a teacher to what can be served."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,7 @@ from c2vl_serve.errors import C2VLError
 from c2vl_training.command import typed_command
 
 if TYPE_CHECKING:
-    from c2vl_training.checkpoint import Checkpoint
     from c2vl_training.config import TrainConfig
-    from c2vl_training.data.pool import Pool
     from c2vl_training.distill import Teacher
     from c2vl_training.model.encoders import EncoderConfig
 
@@ -111,53 +109,6 @@ def distill(
         _distilled_encoder(config, data, out, taught, teacher)
 
 
-def language(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint that gets a language part.")],
-    data: Data,
-    texts: Annotated[Path | None, typer.Option(help="Further action phrases, one a line.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where the result goes; in its place without.")
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
-    seed: Seed = 0,
-) -> None:
-    """Add a language head and a vocabulary of texts to a checkpoint.
-
-    Printed is zero-shot top-1 on test clips of labels that were left out of the head's training.
-    """
-    from c2vl_training import language as part
-    from c2vl_training.checkpoint import read_checkpoint, write_checkpoint
-    from c2vl_training.knowledge.action_phrases import ACTION_PHRASES
-    from c2vl_training.knowledge.towers import load_sentence_encoder
-    from c2vl_training.state import write_json
-
-    given, tower = read_checkpoint(checkpoint), load_sentence_encoder()
-    further = part.read_texts(texts) if texts is not None else ACTION_PHRASES
-    config = part.LanguageConfig(seed=seed)
-    pool, sampling = _labelled(given, data)
-    seen = part.seen_windows(given, pool.where(~pool.test), sampling, config)
-    embeddings = part.text_embeddings(given.labels, tower)
-    test = part.seen_clips(given, pool.where(pool.test))
-    figures = part.held_out(seen, test, embeddings, config)
-    head = part.train_head(seen, embeddings, config)
-    held_back = part.seen_clips(given, pool.where(pool.validation))
-    temperature = part.fitted_temperature(head, held_back, embeddings)
-    result = part.with_language(given, head, further, tower, temperature)
-    write_checkpoint(out or checkpoint, result)
-    all_texts = part.zero_shot_top1(result, test)
-    row = {"command": typed_command(), "seed": seed, "with_all_texts": all_texts, **asdict(figures)}
-    if report is not None:
-        write_json(report, row)
-    assert result.language is not None
-    console.print(
-        f"{out or checkpoint}: {len(result.language.texts)} texts. Zero-shot on {figures.clips} "
-        f"test clips, labels held out of the head in {config.num_folds} folds: "
-        f"{figures.among_held_out:.1f} % among them (chance {figures.chance:.1f}), "
-        f"{figures.among_all:.1f} % among all labels, where known ones have {figures.known:.1f} %. "
-        f"The head in the file, over all its texts: {all_texts:.1f} %"
-    )
-
-
 def supervised_recipe(name: str, seed: int) -> "TrainConfig":
     """A recipe of training with labels.
 
@@ -175,7 +126,7 @@ def fitted(config: "TrainConfig", data: Path, out: Path, learn: Callable[..., An
     """Validate, train, measure; print top-1 of each set."""
     from c2vl_training.fit import fit
 
-    with stages() as on_step:
+    with stages(out / "log") as on_step:
         result = fit(
             config,
             data,
@@ -223,18 +174,14 @@ def stages(log: Path | None = None) -> Iterator[Callable[[str, Any], None]]:
 
 def _teacher(path: Path) -> "tuple[Teacher, Any]":
     """A checkpoint or a pretrained encoder; which one, the file says itself."""
-    from c2vl_serve.errors import BundleError
     from c2vl_training.checkpoint import read_checkpoint
     from c2vl_training.distill import Teacher
-    from c2vl_training.pretrained import read_pretrained
+    from c2vl_training.pretrained import PRETRAINED, read_pretrained
 
-    try:
-        checkpoint = read_checkpoint(path)
-    except BundleError as error:
-        if "has format 'c2vl-pretrained" not in str(error):
-            raise
+    if PRETRAINED.wrote(path):
         file = read_pretrained(path)
         return Teacher(network=file.encoder), file.preprocessing
+    checkpoint = read_checkpoint(path)
     return Teacher(network=checkpoint.model, labels=checkpoint.labels), checkpoint.preprocessing
 
 
@@ -262,7 +209,7 @@ def _distilled_encoder(
 
     pool = load_pool(data, config.labels, config.preprocessing, hold_still=False)
     member, state = config.members[0], out / "distill.pt"
-    with stages() as on_step:
+    with stages(out / "log") as on_step:
         student, history = learn(
             config,
             member,
@@ -289,19 +236,3 @@ def _distilled_encoder(
     write_pretrained(out / "encoder.safetensors", made, as_run, noted)
     state.unlink(missing_ok=True)
     console.print(f"{out / 'encoder.safetensors'}: {member.num_steps} steps, no label read")
-
-
-def _labelled(checkpoint: "Checkpoint", data: Path) -> "tuple[Pool, Any]":
-    """The labelled clips that a checkpoint was trained on, and how windows of them were drawn."""
-    from c2vl_training.data.pool import load_pool
-
-    name = checkpoint.card["training"]["recipe"]
-    config = supervised_recipe(name, 0)
-    hold_still = checkpoint.card["idle_label"] is not None
-    pool = load_pool(data, config.labels, checkpoint.preprocessing, hold_still=hold_still)
-    if pool.label_names != checkpoint.labels:
-        raise C2VLError(
-            f"the checkpoint has {len(checkpoint.labels)} labels, its recipe {name!r} now has "
-            f"{len(pool.label_names)} others; train it again"
-        )
-    return pool.where(pool.labels >= 0), config.sampling

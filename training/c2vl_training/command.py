@@ -2,9 +2,8 @@
 
 import shlex
 import sys
-from pathlib import Path
 
 
 def typed_command() -> str:
-    """As it would be typed again: the program by its name, without its folder."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """As it would be typed again, however the program was started."""
+    return shlex.join(["c2vl-train", *sys.argv[1:]])

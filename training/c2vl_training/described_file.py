@@ -46,15 +46,26 @@ class FileKind:
         Raises:
             C2VLError: of this kind's own type, when the file is missing or of another format.
         """
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise self.error(f"{self.noun} {path} cannot be read: {error}") from error
+        tensors, metadata = self._content(path)
         if metadata.get("format") != self.format:
             raise self.error(
                 f"{self.noun} {path} has format {metadata.get('format')!r}; expected "
                 f"{self.format!r}; {self.next_step}"
             )
         return tensors, json.loads(metadata["c2vl"])
+
+    def wrote(self, path: Path) -> bool:
+        """Whether the file is of this kind.
+
+        Raises:
+            C2VLError: of this kind's own type, when it cannot be read at all.
+        """
+        return self._content(path)[1].get("format") == self.format
+
+    def _content(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                return tensors, file.metadata() or {}
+        except (OSError, SafetensorError) as error:
+            raise self.error(f"{self.noun} {path} cannot be read: {error}") from error

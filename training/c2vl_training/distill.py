@@ -118,9 +118,10 @@ def distill(
             f"the teacher knows {len(teacher.labels)} labels, the clips have "
             f"{len(pool.label_names)} others; distil on the sets that it was trained on"
         )
-    if not (teacher.labels or with_labels):
-        pool = pool.unlabelled()
-    student = Classifier(classifier_config(config, member, len(pool.label_names)))
+    num_labels = len(pool.label_names)
+    if not with_labels:
+        pool = pool.unlabelled()  # or windows would be drawn by label
+    student = Classifier(classifier_config(config, member, num_labels))
     sizes = config.preprocessing
     x = torch.zeros(1, sizes.num_channels, sizes.num_frames, sizes.num_joints, 1)
     torch.manual_seed(config.seed)  # of the adapter
@@ -131,4 +132,12 @@ def distill(
         weights,
         with_labels=with_labels,
     )
-    return train(config, member, pool, objective=objective, state_file=state_file, on_step=on_step)
+    return train(
+        config,
+        member,
+        pool,
+        objective=objective,
+        num_labels=num_labels,
+        state_file=state_file,
+        on_step=on_step,
+    )

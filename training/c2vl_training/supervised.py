@@ -103,6 +103,7 @@ def train(
     *,
     start: Encoder | None = None,
     objective: nn.Module | None = None,
+    num_labels: int | None = None,
     state_file: Path | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> tuple[Classifier, History]:
@@ -114,6 +115,7 @@ def train(
         pool: labelled clips only.
         start: a pretrained encoder to fine-tune; from scratch without.
         objective: called as :class:`LabelLoss`, which it is otherwise.
+        num_labels: of the network's logits; as many as the pool has without.
         state_file: where the unfinished run is kept; an existing one is continued.
         on_step: called after each step.
 
@@ -124,7 +126,8 @@ def train(
         C2VLError: when ``start`` has other sizes than the member.
     """
     torch.manual_seed(config.seed)
-    model = Classifier(classifier_config(config, member, len(pool.label_names)))
+    num_labels = num_labels or len(pool.label_names)
+    model = Classifier(classifier_config(config, member, num_labels))
     if start is not None:
         _begin_with(model.encoder, start)
     # Twice as fast on CPU; torch's stubs lack this overload.
