@@ -15,7 +15,7 @@ from c2vl_export import cli  # noqa: E402
 from c2vl_export.half import to_half  # noqa: E402
 from c2vl_serve import cli as serve_cli  # noqa: E402
 from c2vl_serve.bundle import load_bundle  # noqa: E402
-from c2vl_training.checkpoint import FORMAT, write_checkpoint  # noqa: E402
+from c2vl_training.checkpoint import CHECKPOINT, write_checkpoint  # noqa: E402
 from tests.export.made_checkpoint import tiny_checkpoint  # noqa: E402
 
 Run = Callable[..., tuple[int, str, str]]
@@ -62,7 +62,7 @@ def test_a_bundle_its_table_and_a_repository(run: Run, checkpoint: Path, tmp_pat
 
 
 def described(path: Path, content: str) -> Path:
-    save_file({"w": torch.zeros(1)}, path, metadata={"format": FORMAT, "c2vl": content})
+    save_file({"w": torch.zeros(1)}, path, metadata={"format": CHECKPOINT.format, "c2vl": content})
     return path
 
 
@@ -73,7 +73,7 @@ def unknown_layout(path: Path, checkpoint: Path) -> Path:
         values = json.loads(file.metadata()["c2vl"])
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     values["preprocessing"]["layout"] = "octopus8"
-    save_file(weights, path, metadata={"format": FORMAT, "c2vl": json.dumps(values)})
+    save_file(weights, path, metadata={"format": CHECKPOINT.format, "c2vl": json.dumps(values)})
     return path
 
 

@@ -28,7 +28,8 @@ from c2vl_training.evaluate.frozen import (  # noqa: E402
 from c2vl_training.evaluate.representation import ClipWindows  # noqa: E402
 from c2vl_training.knowledge.towers import MINILM_PACKAGE  # noqa: E402
 from c2vl_training.model.temporal import TemporalConfig  # noqa: E402
-from c2vl_training.pretrain import Knowledge, PretrainConfig, pretrain  # noqa: E402
+from c2vl_training.pretrain import pretrain  # noqa: E402
+from c2vl_training.pretrain_config import Knowledge, PretrainConfig  # noqa: E402
 from c2vl_training.pretrain_recipes import PRETRAIN_RECIPES  # noqa: E402
 from c2vl_training.pretrained import read_pretrained, write_pretrained  # noqa: E402
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd  # noqa: E402
@@ -57,8 +58,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     return load_pool(folder, UTD_LABELS, CONFIG, hold_still=False)
 
 
-@pytest.fixture(scope="module")
-def knowledge(pool: Pool) -> Knowledge:
+def made_knowledge(pool: Pool) -> Knowledge:
     """Two noisy sentences a clip that say, in their own space, what moves."""
     rng = np.random.default_rng(0)
     meaning = rng.standard_normal((len(pool.label_names), 8))[pool.labels][:, None]
@@ -67,6 +67,11 @@ def knowledge(pool: Pool) -> Knowledge:
         embeddings={"language": torch.from_numpy(noisy.astype(np.float32))},
         given={"language": torch.ones(len(pool), 2, dtype=torch.bool)},
     )
+
+
+@pytest.fixture(scope="module")
+def knowledge(pool: Pool) -> Knowledge:
+    return made_knowledge(pool)
 
 
 def test_knowledge_lowers_the_loss_and_separates_what_it_names(

@@ -44,6 +44,22 @@ def test_the_length_of_an_embedding_does_not_matter() -> None:
     torch.testing.assert_close(heads({"language": x}), heads({"language": 9 * x}))
 
 
+def test_what_all_embeddings_share_is_taken_away() -> None:
+    common = torch.tensor([3.0, 0.0, 0.0, 0.0])
+    alike = torch.nn.functional.normalize(common + torch.randn(6, 4), dim=1)
+    centre = {"language": alike.mean(dim=0)}
+    plain, centred = ConceptHeads({"language": 4}, 4), ConceptHeads({"language": 4}, 4, centre)
+    for heads in (plain, centred):
+        torch.nn.init.eye_(heads.heads["language"].weight)
+        torch.nn.init.zeros_(heads.heads["language"].bias)
+    spread = [
+        (heads({"language": alike})["language"] @ heads({"language": alike})["language"].T).mean()
+        for heads in (plain, centred)
+    ]
+    assert spread[0] > 0.7
+    assert spread[1] < 0.3
+
+
 def test_wrong_sources_are_refused() -> None:
     with pytest.raises(C2VLError, match=r"got embeddings of \['vision'\]; expected .*'language'"):
         ConceptHeads({"language": 4})({"vision": torch.randn(2, 4)})

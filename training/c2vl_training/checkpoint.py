@@ -1,23 +1,26 @@
 """Checkpoint: weights and everything needed to use them, in one safetensors file."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from c2vl_serve.errors import BundleError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_training.described_file import FileKind
 from c2vl_training.model.classifier import ClassifierConfig
 from c2vl_training.model.encoders import encoder_config
 from c2vl_training.model.ensemble import Ensemble
 from c2vl_training.model.language import Language, WithLanguage, stored_head
 
-FORMAT = "c2vl-checkpoint-2"
+CHECKPOINT = FileKind(
+    noun="checkpoint",
+    format="c2vl-checkpoint-2",
+    next_step="write it with c2vl-train",
+    error=BundleError,
+)
 HEAD, EMBEDDINGS = "language.head.", "language.embeddings"  # tensors beside the model's own
 
 
@@ -61,14 +64,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.language is not None:
         described["language"] = _described(checkpoint.language)
         weights |= _tensors(checkpoint.language)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    save_file(
-        {name: value.contiguous() for name, value in weights.items()},
-        beside,
-        metadata={"format": FORMAT, "c2vl": json.dumps(described, sort_keys=True)},
-    )
-    beside.replace(path)
+    CHECKPOINT.write(path, weights, described)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -77,18 +73,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         BundleError: when the file is missing, of another format, or does not fit its own config.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"checkpoint {path} cannot be read: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise BundleError(
-            f"checkpoint {path} has format {metadata.get('format')!r}; expected {FORMAT!r}; "
-            "write it with c2vl-train"
-        )
-    described = json.loads(metadata["c2vl"])
+    weights, described = CHECKPOINT.read(path)
     model_configs = tuple(
         ClassifierConfig(**{**config, "encoder": encoder_config(config["encoder"])})
         for config in described["model_configs"]

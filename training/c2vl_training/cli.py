@@ -6,18 +6,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from c2vl_serve.errors import C2VLError
-from c2vl_training import cli_pretrain
+from c2vl_training import cli_language, cli_measure, cli_pretrain, cli_results, cli_tune
+from c2vl_training.command import typed_command
 from c2vl_training.knowledge.cli import app as knowledge_app
 
 # The extra that brings each module which the base install lacks.
@@ -43,6 +36,15 @@ def supervised(
     report: Annotated[Path | None, typer.Option(help="Folder for report and pictures.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the first network.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all chance.")] = None,
+    late_fusion: Annotated[
+        bool, typer.Option(help="A network for each stream, and the mean of their logits.")
+    ] = False,
+    precision: Annotated[
+        cli_pretrain.Precisions, typer.Option(help="Of the networks' arithmetic.")
+    ] = cli_pretrain.Precisions.BFLOAT16,
+    log: Annotated[
+        Path | None, typer.Option(help="Folder for log.csv and TensorBoard's events.")
+    ] = None,
 ) -> None:
     """Train RECIPE from scratch, calibrate it, and measure it on the test splits.
 
@@ -51,27 +53,15 @@ def supervised(
     from dataclasses import replace
 
     from c2vl_training.fit import fit
-    from c2vl_training.recipes import RECIPES
 
-    if recipe not in RECIPES:
-        raise C2VLError(f"unknown recipe {recipe!r}; known are {', '.join(RECIPES)}")
-    config = RECIPES[recipe]()
+    config = cli_tune.supervised_recipe(recipe, seed or 0)
     if steps is not None:
         config = config.shortened(steps / config.members[0].num_steps)
-    config = replace(config, seed=config.seed if seed is None else seed)
+    if late_fusion:
+        config = config.fused_late()
+    config = replace(config, precision=precision.value)
     folder = Path("runs") / f"{recipe}-seed{config.seed}"
-    with _progress() as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def on_step(stage: str, done: Any) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(
-                    stage, total=done.num_steps, loss=done.loss, accuracy=done.accuracy
-                )
-            progress.update(
-                tasks[stage], completed=done.step, loss=done.loss, accuracy=done.accuracy
-            )
-
+    with cli_tune.stages(log) as on_step:
         result = fit(
             config,
             data,
@@ -79,30 +69,27 @@ def supervised(
             report=report or folder,
             state=folder,
             on_step=on_step,
+            command=typed_command(),
         )
     _print_result(result)
 
 
 for command in (
     cli_pretrain.pretrain,
-    cli_pretrain.linear,
-    cli_pretrain.knn,
-    cli_pretrain.semi,
-    cli_pretrain.fewshot,
+    cli_pretrain.transfer,
+    cli_tune.finetune,
+    cli_tune.distill,
+    cli_language.language,
+    cli_measure.linear,
+    cli_measure.knn,
+    cli_measure.semi,
+    cli_measure.fewshot,
+    cli_measure.zeroshot,
+    cli_measure.report,
+    cli_results.results,
 ):
     app.command()(command)
 app.add_typer(knowledge_app, name="knowledge")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.1%}"),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _print_result(result: dict[str, Any]) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.data.batches import Sampling
+from c2vl_training.model.classifier import STREAMS, Stream
 from c2vl_training.model.encoders import EncoderConfig
 from c2vl_training.model.temporal import TemporalConfig
+from c2vl_training.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,12 +20,14 @@ class Member:
         num_steps: optimiser steps.
         batch_size: windows a step.
         learning_rate: peak of a one-cycle schedule.
+        stream: the only one that this network looks at; all of them by default.
     """
 
     encoder: EncoderConfig = field(default_factory=TemporalConfig)
     num_steps: int = 1600
     batch_size: int = 256
     learning_rate: float = 2e-3
+    stream: Stream = "all"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +44,12 @@ class TrainConfig:
         sampling: how windows are drawn and disturbed.
         members: networks that are trained from different seeds and answer as one.
         head_dropout: probability of dropping a feature before the last layer.
-        schedule_share: how much of that schedule is run. The averaged weights need no cooling
-            down, and a network that was cooled down is surer of the training sets' own look.
+        schedule_share: how much of the one-cycle schedule is run. The averaged weights need no
+            cooling down, and a network that was cooled down is surer of the training sets' look.
         weight_decay: of AdamW.
         label_smoothing: share of the target spread over all labels.
         ema: decay of the averaged weights that are kept.
+        precision: of the networks' arithmetic.
         seed: of all chance.
     """
 
@@ -61,6 +66,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     ema: float = 0.998
+    precision: Precision = "bfloat16"
     seed: int = 0
 
     def shortened(self, share: float) -> "TrainConfig":
@@ -68,6 +74,13 @@ class TrainConfig:
         members = tuple(
             replace(member, num_steps=max(1, round(member.num_steps * share)))
             for member in self.members
+        )
+        return replace(self, members=members)
+
+    def fused_late(self) -> "TrainConfig":
+        """The same run with a network for each stream in the place of each of its networks."""
+        members = tuple(
+            replace(member, stream=stream) for member in self.members for stream in STREAMS
         )
         return replace(self, members=members)
 

@@ -32,14 +32,16 @@ from c2vl_training.evaluate.calibration import (
     judge_threshold,
 )
 from c2vl_training.evaluate.clips import accuracy_per_set, clip_logits, sequences_of
-from c2vl_training.evaluate.figures import draw_confusion, draw_curves
-from c2vl_training.model.classifier import ClassifierConfig
+from c2vl_training.evaluate.figures import draw_confusion, draw_curves, draw_map
+from c2vl_training.evaluate.representation import ClipWindows
+from c2vl_training.model.classifier import Classifier, ClassifierConfig
 from c2vl_training.model.ensemble import Ensemble, ensemble_of
 from c2vl_training.supervised import History, Progress, classifier_config, train
 
 VALIDATION_STEPS = 0.33  # of the final run's steps
 
 OnStep = Callable[[str, Progress], None]
+Learn = Callable[..., tuple[Classifier, History]]  # called as `train`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +69,15 @@ class Test:
 
 
 def fit(
-    config: TrainConfig, data: Path, *, checkpoint: Path, report: Path, state: Path, on_step: OnStep
+    config: TrainConfig,
+    data: Path,
+    *,
+    checkpoint: Path,
+    report: Path,
+    state: Path,
+    on_step: OnStep,
+    learn: Learn = train,
+    command: str = "",
 ) -> dict[str, Any]:
     """Run a whole recipe; an interrupted one goes on where its state was saved.
 
@@ -78,6 +88,9 @@ def fit(
         report: folder for ``report.json`` and the pictures.
         state: folder for unfinished runs; emptied of them at the end.
         on_step: called with the stage's name after each step.
+        learn: trains one network: from scratch, from a pretrained encoder, or from a teacher. A
+            teacher that has seen the validation groups makes their calibration too sure.
+        command: that was typed, for the report.
 
     Returns:
         The report, as written.
@@ -85,12 +98,11 @@ def fit(
     pool = load_pool(data, config.labels, config.preprocessing, hold_still=config.hold_still)
     labelled = pool.where(pool.labels >= 0)
     unknown = unknown_clips(data, pool)
-    validation = _validate(config, labelled, unknown, state, on_step)
-    model, histories = _train_members(
-        config, labelled.where(~labelled.test), "final run", state, on_step
-    )
+    members = partial(_train_members, state=state, on_step=on_step, learn=learn)
+    validation = _validate(config, labelled, unknown, members)
+    model, histories = members(config, labelled.where(~labelled.test), "final")
     test = _test(config, model, labelled.where(labelled.test), unknown, validation)
-    result = _report(config, validation, test)
+    result = {"command": command, "seed": config.seed, **_report(config, validation, test)}
     write_checkpoint(
         checkpoint,
         Checkpoint(
@@ -105,23 +117,35 @@ def fit(
     (report / "report.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     draw_curves({**validation.histories, **histories}, report / "curves.png")
     draw_confusion(test.scores, test.labels, pool.label_names, report / "confusion.png")
+    tested = labelled.where(labelled.test)
+    values = ClipWindows(tested, config.preprocessing).representations(lambda x: model(x)[1])
+    draw_map(values, tested.labels, pool.label_names, report / "map.png")
     for finished in state.glob("*.pt"):
         finished.unlink()
     return result
 
 
 def _train_members(
-    config: TrainConfig, pool: Pool, stage: str, state: Path, on_step: OnStep
+    config: TrainConfig, pool: Pool, stage: str, *, state: Path, on_step: OnStep, learn: Learn
 ) -> tuple[Ensemble, dict[str, History]]:
-    """Train each member from a seed of its own; finished ones are kept in ``state``."""
+    """Train each member from a seed of its own; finished ones are kept in ``state``.
+
+    Args:
+        config: the recipe.
+        pool: labelled clips only.
+        stage: ``validation`` or ``final``; begins the names of runs and of their state files.
+        state: folder for unfinished runs.
+        on_step: called with the run's name after each step.
+        learn: trains one network.
+    """
     members, histories = [], {}
     for index, member in enumerate(config.members):
-        name = f"{stage} {index + 1}/{len(config.members)}"
-        model, histories[name] = train(
+        name = f"{stage} run {index + 1}/{len(config.members)}"
+        model, histories[name] = learn(
             replace(config, seed=config.seed + index),
             member,
             pool,
-            state_file=state / f"{stage.split()[0]}-{index}.pt",
+            state_file=state / f"{stage}-{index}.pt",
             on_step=partial(on_step, name),
         )
         members.append(model)
@@ -141,12 +165,11 @@ def _validate(
     config: TrainConfig,
     labelled: Pool,
     unknown: list[SkeletonSequence],
-    state: Path,
-    on_step: OnStep,
+    train_members: Callable[..., tuple[Ensemble, dict[str, History]]],
 ) -> Validation:
     shorter = config.shortened(VALIDATION_STEPS)
     training = labelled.where(~labelled.test & ~labelled.validation)
-    model, histories = _train_members(shorter, training, "validation run", state, on_step)
+    model, histories = train_members(shorter, training, "validation")
     held_back = labelled.where(labelled.validation)
     clips = clip_logits(model, _both_ways(sequences_of(held_back), config), config.preprocessing)
     labels, idle = np.tile(held_back.labels, 2), _idle(config, labelled)

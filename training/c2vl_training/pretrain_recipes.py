@@ -8,7 +8,7 @@ from c2vl_training.data.batches import Sampling
 from c2vl_training.objectives.c2vl import C2VLConfig
 from c2vl_training.objectives.schedules import Softening
 from c2vl_training.objectives.targets import TargetRule
-from c2vl_training.pretrain import PretrainConfig
+from c2vl_training.pretrain_config import PretrainConfig
 
 
 def c2vl() -> PretrainConfig:

@@ -1,20 +1,23 @@
 """A pretrained encoder in one safetensors file, with the whole run that made it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
 from c2vl_serve.errors import BundleError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
-from c2vl_training.model.encoders import Encoder, build_encoder, encoder_config
+from c2vl_training.described_file import FileKind
+from c2vl_training.model.encoders import Encoder, EncoderConfig, build_encoder, encoder_config
 from c2vl_training.model.projector import ConceptHeads, Projector
-from c2vl_training.pretrain import PretrainConfig, Pretrained
+from c2vl_training.pretrain import Pretrained
+from c2vl_training.pretrain_config import PretrainConfig
 
-FORMAT = "c2vl-pretrained-1"
+PRETRAINED = FileKind(
+    noun="pretrained encoder",
+    format="c2vl-pretrained-2",
+    next_step="write it with `c2vl-train pretrain`",
+    error=BundleError,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -23,14 +26,16 @@ class PretrainedFile:
 
     Attributes:
         encoder: in evaluation mode.
-        projector: to the shared space, in evaluation mode.
+        encoder_config: its sizes.
+        projector: to the shared space, in evaluation mode; None for a distilled encoder.
         heads: from embeddings to the shared space; None without knowledge.
         preprocessing: what the encoder's input must go through.
         run: the configuration, and what else was noted of the run.
     """
 
     encoder: Encoder
-    projector: Projector
+    encoder_config: EncoderConfig
+    projector: Projector | None
     heads: ConceptHeads | None
     preprocessing: PreprocessingConfig
     run: dict[str, Any]
@@ -47,21 +52,15 @@ def write_pretrained(
         config: of that run.
         noted: what it learned from: set, knowledge, number of clips.
     """
-    heads = pretrained.heads
-    widths = (
-        {} if heads is None else {name: heads.heads[name].in_features for name in heads.sources}
-    )
+    widths = {} if pretrained.heads is None else pretrained.heads.widths
     described = {"config": config.to_dict(), "widths": widths, "noted": noted}
     weights = {
-        f"{part}.{name}": value.contiguous()
+        f"{part}.{name}": value
         for part in ("encoder", "projector", "heads")
         if getattr(pretrained, part) is not None
         for name, value in getattr(pretrained, part).state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    save_file(weights, beside, metadata={"format": FORMAT, "c2vl": json.dumps(described)})
-    beside.replace(path)
+    PRETRAINED.write(path, weights, described)
 
 
 def read_pretrained(path: Path) -> PretrainedFile:
@@ -70,29 +69,18 @@ def read_pretrained(path: Path) -> PretrainedFile:
     Raises:
         BundleError: when the file is missing, of another format, or does not fit its own config.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"pretrained encoder {path} cannot be read: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise BundleError(
-            f"pretrained encoder {path} has format {metadata.get('format')!r}; expected "
-            f"{FORMAT!r}; write it with `c2vl-train pretrain`"
-        )
-    described = json.loads(metadata["c2vl"])
+    weights, described = PRETRAINED.read(path)
     config = described["config"]
     preprocessing = PreprocessingConfig.from_dict(config["preprocessing"])
-    encoder = build_encoder(
-        preprocessing.num_channels, preprocessing.num_joints, encoder_config(config["encoder"])
-    )
-    projector = Projector(encoder.num_features, config["num_projected"])
+    sizes = encoder_config(config["encoder"])
+    encoder = build_encoder(preprocessing.num_channels, preprocessing.num_joints, sizes)
     widths = described["widths"]
     heads = ConceptHeads(widths, config["num_projected"]) if widths else None
+    kept = {name.partition(".")[0] for name in weights}
+    projector = Projector(encoder.num_features, config["num_projected"])
     try:
         for part, module in (("encoder", encoder), ("projector", projector), ("heads", heads)):
-            if module is not None:
+            if module is not None and part in kept:
                 own = f"{part}."
                 module.load_state_dict(
                     {k.removeprefix(own): v for k, v in weights.items() if k.startswith(own)}
@@ -104,7 +92,8 @@ def read_pretrained(path: Path) -> PretrainedFile:
         ) from error
     return PretrainedFile(
         encoder=encoder,
-        projector=projector,
+        encoder_config=sizes,
+        projector=projector if "projector" in kept else None,
         heads=heads,
         preprocessing=preprocessing,
         run=described,

@@ -10,7 +10,7 @@ import pytest
 from c2vl_serve.errors import C2VLError
 from c2vl_training.knowledge import embed as embedding
 from c2vl_training.knowledge.embed import embed_frames, embed_sentences
-from c2vl_training.knowledge.inspect import pooled_embeddings, space_figures, text_figures
+from c2vl_training.knowledge.inspect import sample_means, space_figures, text_figures
 from c2vl_training.knowledge.sentences import Description, Descriptions
 from c2vl_training.knowledge.store import KnowledgeEmbeddings, read_knowledge, write_knowledge
 from c2vl_training.knowledge.towers import load_clip
@@ -192,7 +192,7 @@ def test_files_of_another_kind_are_told(tmp_path: Path) -> None:
 
 
 def test_pooled_is_the_mean_of_unit_norm() -> None:
-    pooled = pooled_embeddings(knowledge())
+    pooled = sample_means(knowledge())
     np.testing.assert_allclose(pooled, [[0.5**0.5, 0.5**0.5], [0, 1], [0.6, 0.8]], atol=1e-6)
 
 
@@ -211,7 +211,7 @@ def test_text_figures_by_hand() -> None:
 def test_space_figures_against_a_slow_search(tmp_path: Path) -> None:
     made = embed_sentences(DESCRIPTIONS, Letters(), tmp_path / "a.safetensors")
     figures = space_figures(SAMPLES, made)
-    pooled = pooled_embeddings(made)
+    pooled = sample_means(made)
     inside, between, right = [], [], []
     for i, one in enumerate(SAMPLES):
         others = []

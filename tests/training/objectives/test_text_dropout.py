@@ -9,14 +9,14 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 from c2vl_serve.errors import C2VLError  # noqa: E402
 from c2vl_training.objectives.text_dropout import (  # noqa: E402
     dropped_embeddings,
-    pooled_embeddings,
+    mean_embeddings,
 )
 
 
 def test_evaluation_takes_the_mean_of_what_was_given() -> None:
     embeddings = torch.tensor([[[2.0], [4.0], [99.0]], [[5.0], [99.0], [99.0]]])
     given_ones = torch.tensor([[True, True, False], [True, False, False]])
-    assert pooled_embeddings(embeddings, given_ones).tolist() == [[3.0], [5.0]]
+    assert mean_embeddings(embeddings, given_ones).tolist() == [[3.0], [5.0]]
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=8), st.integers(0, 9999))
@@ -55,6 +55,6 @@ def test_the_same_generator_gives_the_same_sentences() -> None:
 
 def test_a_clip_without_a_sentence_is_refused() -> None:
     given_ones = torch.tensor([[True, False], [False, False]])
-    for pool in (pooled_embeddings, dropped_embeddings):
+    for pool in (mean_embeddings, dropped_embeddings):
         with pytest.raises(C2VLError, match=r"1 of 2 samples have no sentence \(first: sample 1"):
             pool(torch.zeros(2, 2, 3), given_ones)

@@ -1,13 +1,16 @@
-"""The pictures of a training run: its curves, and which labels it confuses."""
+"""The pictures of a run: its curves, which labels it confuses, where its clips lie."""
 
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix
+from sklearn.preprocessing import StandardScaler
 
 from c2vl_training.supervised import History
 
@@ -25,6 +28,48 @@ def draw_curves(histories: dict[str, History], path: Path) -> None:
         loss.set(xlabel="step", ylabel="loss (label-smoothed cross entropy)")
         accuracy.set(xlabel="step", ylabel="accuracy on disturbed windows, %", ylim=(0, 100))
         loss.legend(frameon=False)
+        figure.savefig(path, dpi=150)
+
+
+def draw_measures(measures: dict[str, list[float]], path: Path) -> None:
+    """One small plot a measure of pretraining, against its share of the run."""
+    columns = min(4, len(measures))
+    rows = -(-len(measures) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2.4 * columns, 1.8 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False).flat
+        for place, (name, values) in zip(places, sorted(measures.items()), strict=False):
+            place.plot(np.linspace(0, 1, len(values)), values, linewidth=1)
+            place.set(title=name, xlabel="share of the run")
+        figure.savefig(path, dpi=150)
+
+
+def draw_map(
+    representations: Float[np.ndarray, "N D"],
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    path: Path,
+) -> None:
+    """Clips on a plane, near each other where their representations are (t-SNE of 30 PCA axes).
+
+    Van der Maaten and Hinton, JMLR 2008. Distances between far groups mean nothing.
+    """
+    axes = PCA(min(30, *representations.shape), random_state=0).fit_transform(
+        StandardScaler().fit_transform(representations)
+    )
+    perplexity = min(30.0, (len(axes) - 1) / 3)
+    places = TSNE(perplexity=perplexity, random_state=0, init="pca").fit_transform(axes)
+    colours = mpl.colormaps["nipy_spectral"](np.linspace(0, 0.95, len(names)))
+    with mpl.rc_context({**STYLE, "font.size": 6}):
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        plane = figure.subplots()
+        for label in np.unique(labels):
+            own = places[labels == label]
+            plane.scatter(
+                own[:, 0], own[:, 1], s=8, color=colours[label], label=names[label], linewidths=0
+            )
+        plane.set(xticks=[], yticks=[])
+        plane.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left", ncols=2)
         figure.savefig(path, dpi=150)
 
 

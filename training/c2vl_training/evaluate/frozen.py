@@ -4,13 +4,14 @@ Names as in the field: linear evaluation, kNN evaluation (k = 1, cosine, before 
 semi-supervised (a share of the labels), few-shot (prototypes) and text zero-shot.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from c2vl_serve.errors import C2VLError
@@ -20,6 +21,8 @@ Labels = Int64[np.ndarray, " N"]
 
 INVERSE_PENALTY = 0.01  # sklearn's C; the same for every encoder, chosen on no test split
 MAX_ITERATIONS = 1000
+SEMI_SHARE, FEW_SHOTS = 0.1, 5  # of the labels; examples a class
+DRAWS = 5  # of these, whose mean is the number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,11 +45,25 @@ class Split:
 
 def linear(split: Split) -> float:
     """Top-1 in percent of a linear classifier on standardised representations."""
+    return 100 * float(_fitted(split).score(split.test, split.test_labels))
+
+
+def linear_scores(split: Split, num_labels: int) -> Float64[np.ndarray, "Q K"]:
+    """The linear classifier's probability of each label; 0 for one that has no training clip."""
+    classifier = _fitted(split)
+    scores = np.zeros((len(split.test), num_labels))
+    scores[:, classifier.classes_] = classifier.predict_proba(split.test)
+    return scores
+
+
+def _fitted(split: Split) -> Pipeline:
     classifier = make_pipeline(
         StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, max_iter=MAX_ITERATIONS)
     )
-    classifier.fit(split.train, split.train_labels)
-    return 100 * float(classifier.score(split.test, split.test_labels))
+    with warnings.catch_warnings():
+        # Said where there is about one clip a class, as in semi-supervised protocols.
+        warnings.filterwarnings("ignore", message="The number of unique classes")
+        return classifier.fit(split.train, split.train_labels)
 
 
 def nearest(split: Split) -> float:
@@ -62,14 +79,23 @@ def semi(split: Split, share: float, seed: int) -> float:
     Raises:
         C2VLError: when the share is not between 0 and 1.
     """
+    return linear(_with_train(split, share_of_labels(split.train_labels, share, seed)))
+
+
+def share_of_labels(labels: Labels, share: float, seed: int) -> Int64[np.ndarray, " S"]:
+    """A random share of each class's clips, at least one of each.
+
+    Raises:
+        C2VLError: when the share is not between 0 and 1.
+    """
     if not 0 < share <= 1:
         raise C2VLError(f"share of labels is {share:g}; expected above 0 and at most 1, as 0.05")
     rng = np.random.default_rng(seed)
     chosen = [
         rng.choice(clips, max(1, round(share * len(clips))), replace=False)
-        for clips in _clips_of_classes(split.train_labels)
+        for clips in _clips_of_classes(labels)
     ]
-    return linear(_with_train(split, np.concatenate(chosen)))
+    return np.concatenate(chosen)
 
 
 def few_shot(split: Split, shots: int, seed: int) -> float:
@@ -91,6 +117,25 @@ def few_shot(split: Split, shots: int, seed: int) -> float:
         prototypes.append(chosen.mean(axis=0))
     classes = np.unique(split.train_labels)
     return _top1(split.test, np.stack(prototypes), classes, split.test_labels)
+
+
+def all_protocols(split: Split, seed: int) -> dict[str, float]:
+    """Top-1 in percent by each protocol that needs examples only.
+
+    Args:
+        split: both parts.
+        seed: of the labels and examples that are drawn, :data:`DRAWS` times each.
+    """
+    draws = [seed * DRAWS + draw for draw in range(DRAWS)]
+    numbers = {
+        "linear": linear(split),
+        "knn": nearest(split),
+        "semi10": float(np.mean([semi(split, SEMI_SHARE, draw) for draw in draws])),
+    }
+    if min(len(clips) for clips in _clips_of_classes(split.train_labels)) >= FEW_SHOTS:
+        few = [few_shot(split, FEW_SHOTS, draw) for draw in draws]
+        numbers["fewshot5"] = float(np.mean(few))
+    return numbers
 
 
 def zero_shot(

@@ -15,16 +15,18 @@ from c2vl_training.evaluate.frozen import Split
 from c2vl_training.evaluate.representation import ClipWindows
 
 
-def set_pool(set_name: str, data: Path, config: PreprocessingConfig) -> Pool:
-    """The clips of one set, labelled with the set's own classes.
+def set_pool(set_names: tuple[str, ...], data: Path, config: PreprocessingConfig) -> Pool:
+    """The clips of some sets, labelled with the sets' own classes.
 
     Raises:
-        SequenceError: when the set is unknown or missing.
+        SequenceError: when a set is unknown or missing.
     """
-    if set_name not in SETS:
-        raise SequenceError(f"{set_name!r} is no known set; known are {', '.join(SETS)}")
-    classes = read_packed(set_file(set_name, data)).class_names
-    labels = {set_name: {name: name for name in classes}}
+    labels = {}
+    for name in set_names:
+        if name not in SETS:
+            raise SequenceError(f"{name!r} is no known set; known are {', '.join(SETS)}")
+        classes = read_packed(set_file(name, data)).class_names
+        labels[name] = {of_set: of_set for of_set in classes}
     return load_pool(data, labels, config, hold_still=False)
 
 
@@ -73,5 +75,5 @@ def protocol_of(
     Raises:
         SequenceError: when the set is unknown or missing.
     """
-    pool = set_pool(set_name, data, config)
+    pool = set_pool((set_name,), data, config)
     return Protocol(pool=pool, windows=ClipWindows(pool, config), validate=validate)

@@ -1,9 +1,11 @@
 """Representations of whole clips: the mean over their windows, from a frozen encoder."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float32
-from torch import nn
+from torch import Tensor, nn
 
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_serve.skeleton.sampling import cut_windows
@@ -27,9 +29,10 @@ class ClipWindows:
         self.labels = pool.labels
 
     @torch.no_grad()
-    def representations(self, encoder: nn.Module) -> Float32[np.ndarray, "N D"]:
-        """One representation a clip; the encoder is put into evaluation mode."""
-        encoder.eval()
+    def representations(self, encoder: Callable[[Tensor], Tensor]) -> Float32[np.ndarray, "N D"]:
+        """One representation a clip; a module is put into evaluation mode."""
+        if isinstance(encoder, nn.Module):
+            encoder.eval()
         parts = [
             encoder(torch.from_numpy(self.inputs[start : start + BATCH])).float().numpy()
             for start in range(0, len(self.inputs), BATCH)

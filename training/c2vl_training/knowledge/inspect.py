@@ -96,7 +96,7 @@ def space_figures(samples: tuple[Description, ...], knowledge: KnowledgeEmbeddin
             f"samples have {len(np.unique(subjects))} subjects and {len(np.unique(classes))} "
             "classes; nearest neighbours need two of each"
         )
-    pooled = pooled_embeddings(knowledge.of(tuple(sample.sample_id for sample in samples)))
+    pooled = sample_means(knowledge.of(tuple(sample.sample_id for sample in samples)))
     cosine = pooled @ pooled.T
     same = classes[:, None] == classes
     others = subjects[:, None] != subjects
@@ -111,7 +111,7 @@ def space_figures(samples: tuple[Description, ...], knowledge: KnowledgeEmbeddin
     )
 
 
-def pooled_embeddings(knowledge: KnowledgeEmbeddings) -> Float[np.ndarray, "N D"]:
+def sample_means(knowledge: KnowledgeEmbeddings) -> Float[np.ndarray, "N D"]:
     """The mean over each sample's sentences, unit norm again."""
     mean = knowledge.embeddings.sum(axis=1) / knowledge.counts[:, None]
     return mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)

@@ -1,18 +1,22 @@
 """Embeddings of a set's samples in one safetensors file: what pre-training reads of knowledge."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float32, Int64
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from c2vl_serve.errors import C2VLError
+from c2vl_training.described_file import FileKind
 
-FORMAT = "c2vl-knowledge-1"
+KNOWLEDGE = FileKind(
+    noun="knowledge",
+    format="c2vl-knowledge-1",
+    next_step="make it with `c2vl-train knowledge embed`",
+    error=C2VLError,
+)
 UNIT_TOLERANCE = 1e-3  # of a norm
 
 
@@ -80,17 +84,39 @@ class KnowledgeEmbeddings:
         )
 
 
+def joined(parts: list[KnowledgeEmbeddings]) -> KnowledgeEmbeddings:
+    """The rows of several sets under each other, padded alike.
+
+    Raises:
+        C2VLError: when their embeddings are of different widths.
+    """
+    widths = {part.embeddings.shape[2] for part in parts}
+    if len(widths) != 1:
+        raise C2VLError(
+            f"knowledge files have embeddings of widths {sorted(widths)}; expected one; embed "
+            "all sets with the same tower"
+        )
+    longest = max(part.embeddings.shape[1] for part in parts)
+    padded = [
+        np.pad(part.embeddings, ((0, 0), (0, longest - part.embeddings.shape[1]), (0, 0)))
+        for part in parts
+    ]
+    return KnowledgeEmbeddings(
+        sample_ids=tuple(sample for part in parts for sample in part.sample_ids),
+        embeddings=np.concatenate(padded),
+        counts=np.concatenate([part.counts for part in parts]),
+        made_with={"joined": [part.made_with for part in parts]},
+    )
+
+
 def write_knowledge(path: Path, knowledge: KnowledgeEmbeddings) -> None:
     """Write beside and rename."""
     described = {"sample_ids": list(knowledge.sample_ids), "made_with": knowledge.made_with}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.writing")
-    save_file(
-        {"embeddings": np.ascontiguousarray(knowledge.embeddings), "counts": knowledge.counts},
-        beside,
-        metadata={"format": FORMAT, "c2vl": json.dumps(described)},
-    )
-    beside.replace(path)
+    tensors = {
+        "embeddings": torch.from_numpy(knowledge.embeddings),
+        "counts": torch.from_numpy(knowledge.counts),
+    }
+    KNOWLEDGE.write(path, tensors, described)
 
 
 def read_knowledge(path: Path) -> KnowledgeEmbeddings:
@@ -99,21 +125,10 @@ def read_knowledge(path: Path) -> KnowledgeEmbeddings:
     Raises:
         C2VLError: when the file is missing, of another format, or contradicts itself.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise C2VLError(f"knowledge {path} cannot be read: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise C2VLError(
-            f"knowledge {path} has format {metadata.get('format')!r}; expected {FORMAT!r}; make "
-            "it with `c2vl-train knowledge embed`"
-        )
-    described = json.loads(metadata["c2vl"])
+    tensors, described = KNOWLEDGE.read(path)
     return KnowledgeEmbeddings(
         sample_ids=tuple(described["sample_ids"]),
-        embeddings=arrays["embeddings"],
-        counts=arrays["counts"],
+        embeddings=tensors["embeddings"].numpy(),
+        counts=tensors["counts"].numpy(),
         made_with=described["made_with"],
     )

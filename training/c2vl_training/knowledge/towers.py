@@ -3,6 +3,7 @@
 No torchvision: pictures go through the image processors that ``transformers`` has for Pillow.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,18 +55,12 @@ class SentenceEncoder:
     def encode(self, sentences: list[str]) -> Float32[np.ndarray, "N D"]:
         """Mean over a sentence's tokens, then unit norm; longer ones are cut off."""
         longest = min(MAX_TOKENS, self.model.config.max_position_embeddings)
-        rows = []
-        for start in range(0, len(sentences), self.batch_size):
-            tokens = self.tokenizer(
-                sentences[start : start + self.batch_size],
-                padding=True,
-                truncation=True,
-                max_length=longest,
-                return_tensors="pt",
-            ).to(self.model.device)
+
+        def rows(tokens: Any) -> Tensor:
             outputs = self.model(**tokens).last_hidden_state
-            rows.append(masked_mean(outputs, tokens["attention_mask"]))
-        return _unit(torch.cat(rows))
+            return masked_mean(outputs, tokens["attention_mask"])
+
+        return _encoded(sentences, self, longest, rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -90,17 +85,11 @@ class ClipTowers:
     def encode(self, sentences: list[str]) -> Float32[np.ndarray, "N D"]:
         """Sentences; longer ones than the tower reads are cut off."""
         longest = self.model.config.text_config.max_position_embeddings
-        rows = []
-        for start in range(0, len(sentences), self.batch_size):
-            tokens = self.tokenizer(
-                sentences[start : start + self.batch_size],
-                padding=True,
-                truncation=True,
-                max_length=longest,
-                return_tensors="pt",
-            ).to(self.model.device)
-            rows.append(self.model.get_text_features(**tokens).pooler_output)
-        return _unit(torch.cat(rows))
+
+        def rows(tokens: Any) -> Tensor:
+            return self.model.get_text_features(**tokens).pooler_output
+
+        return _encoded(sentences, self, longest, rows)
 
     @torch.inference_mode()
     def encode_frames(self, frames: list[Frame]) -> Float32[np.ndarray, "N D"]:
@@ -115,7 +104,27 @@ class ClipTowers:
         return _unit(torch.cat(rows))
 
 
-def masked_mean(outputs: Float[Tensor, "N L D"], mask: torch.Tensor) -> Float[Tensor, "N D"]:
+def _encoded(
+    sentences: list[str],
+    tower: "SentenceEncoder | ClipTowers",
+    longest: int,
+    rows: Callable[[Any], Tensor],
+) -> Float32[np.ndarray, "N D"]:
+    """Sentences in batches through ``rows``, cut off after ``longest`` tokens, to unit norm."""
+    parts = []
+    for start in range(0, len(sentences), tower.batch_size):
+        tokens = tower.tokenizer(
+            sentences[start : start + tower.batch_size],
+            padding=True,
+            truncation=True,
+            max_length=longest,
+            return_tensors="pt",
+        ).to(tower.model.device)
+        parts.append(rows(tokens))
+    return _unit(torch.cat(parts))
+
+
+def masked_mean(outputs: Float[Tensor, "N L D"], mask: Tensor) -> Float[Tensor, "N D"]:
     """Mean over the tokens that are no padding."""
     weights = mask[..., None].to(outputs.dtype)
     return (outputs * weights).sum(dim=1) / weights.sum(dim=1)

@@ -36,8 +36,11 @@ class Projector(nn.Module):
     ) -> None:
         super().__init__()
         num_hidden = num_hidden or num_features
+        # Without the normalisation all skeletons begin as nearly one direction, and two views of
+        # a clip never come to be told from those of others.
         self.layers = nn.Sequential(
-            nn.Linear(num_features, num_hidden),
+            nn.Linear(num_features, num_hidden, bias=False),
+            nn.BatchNorm1d(num_hidden),
             nn.ReLU(),
             nn.Linear(num_hidden, num_projected),
         )
@@ -55,9 +58,17 @@ class ConceptHeads(nn.Module):
     Args:
         widths: for each source (``vision``, ``language``) the width of its embeddings.
         num_projected: P of the shared space.
+        centres: for each source what all its embeddings have in common; it is taken away first.
+            Sentences about movement are so alike (cosines of 0.94 to 0.98) that their
+            self-similarity says little before. None takes nothing away.
     """
 
-    def __init__(self, widths: dict[str, int], num_projected: int = 128) -> None:
+    def __init__(
+        self,
+        widths: dict[str, int],
+        num_projected: int = 128,
+        centres: dict[str, Float[Tensor, " E"]] | None = None,
+    ) -> None:
         super().__init__()
         if not widths or UNION in widths:
             raise C2VLError(
@@ -71,6 +82,9 @@ class ConceptHeads(nn.Module):
         self.heads = nn.ModuleDict(
             {name: nn.Linear(width, num_projected) for name, width in sizes.items()}
         )
+        for name, width in widths.items():
+            centre = torch.zeros(width) if centres is None else centres[name].clone()
+            self.register_buffer(f"centre_{name}", centre)
 
     @property
     def concepts(self) -> tuple[str, ...]:
@@ -90,15 +104,17 @@ class ConceptHeads(nn.Module):
                 f"concept heads got embeddings of {sorted(embeddings)}; expected those of "
                 f"{sorted(self.sources)}; embed the others too, or build the heads without them"
             )
-        inputs = {
-            name: functional.normalize(embeddings[name].float(), dim=1) for name in self.sources
-        }
+        inputs = {name: self._centred(name, embeddings[name]) for name in self.sources}
         if UNION in self.heads:
             inputs[UNION] = torch.cat([inputs[name] for name in self.sources], dim=1)
         return {
             name: functional.normalize(head(inputs[name]).float(), dim=1)
             for name, head in self.heads.items()
         }
+
+    def _centred(self, name: str, embeddings: Float[Tensor, "N E"]) -> Float[Tensor, "N E"]:
+        own = functional.normalize(embeddings.float(), dim=1) - self.get_buffer(f"centre_{name}")
+        return functional.normalize(own, dim=1)
 
 
 def averaged_copy(model: Model) -> Model:

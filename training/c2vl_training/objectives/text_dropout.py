@@ -11,7 +11,7 @@ from torch import Tensor
 from c2vl_serve.errors import C2VLError
 
 
-def pooled_embeddings(
+def mean_embeddings(
     embeddings: Float[Tensor, "N S E"], given: Bool[Tensor, "N S"]
 ) -> Float[Tensor, "N E"]:
     """The mean over the sentences (or frames) of each sample; for evaluation.
@@ -50,7 +50,7 @@ def dropped_embeddings(
     num_kept = 1 + (chance * num_given).long().clamp(max=num_given - 1)
     order = torch.rand(given.shape, generator=generator, device=device)
     rank = order.masked_fill(~given, 2).argsort(dim=1).argsort(dim=1)  # padding comes last
-    return pooled_embeddings(embeddings, rank < num_kept[:, None])
+    return mean_embeddings(embeddings, rank < num_kept[:, None])
 
 
 def _check_every_sample_has_one(given: Bool[Tensor, "N S"]) -> None:
