@@ -48,18 +48,23 @@ _TO_Y_UP: dict[Up, tuple[tuple[int, int, int], ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Conversion:
-    """A prepared conversion: the joint weights, the rotation, and what it approximates.
+    """A prepared conversion: where joints come from, the rotation, and what it approximates.
 
     Attributes:
-        weights: ``V_target V_source``; a row of zeros is a joint that cannot be had.
+        copied: target joints that the source has.
+        copies_of: the source joints that they are.
+        parts: of each target joint the source joints and weights that make it; none where it is
+            copied, or cannot be had.
         rotation: 3 x 3, source axes to target axes.
         approximated: target joints made from others.
         missing: target joints without a source.
     """
 
-    weights: Float32[np.ndarray, "V U"]
+    copied: tuple[int, ...]
+    copies_of: tuple[int, ...]
+    parts: tuple[tuple[tuple[int, float], ...], ...]
     rotation: Float32[np.ndarray, "3 3"]
     approximated: tuple[str, ...]
     missing: tuple[str, ...]
@@ -87,20 +92,25 @@ def _weights(joint: str, source: SkeletonLayout, asked: frozenset[str]) -> dict[
 @lru_cache(maxsize=64)
 def conversion(source: SkeletonLayout, target: SkeletonLayout) -> Conversion:
     """Work out how ``source`` becomes ``target``; cached, both are values."""
-    weights = np.zeros((target.num_joints, source.num_joints), np.float32)
-    approximated, missing = [], []
-    for row, joint in enumerate(target.joints):
-        found = _weights(joint, source, frozenset())
-        if found is None:
-            missing.append(joint)
-            continue
-        if joint not in source.joints:
-            approximated.append(joint)
-        for name, weight in found.items():
-            weights[row, source.index(name)] = weight
+    recipes = [_weights(joint, source, frozenset()) for joint in target.joints]
+    copied = [row for row, joint in enumerate(target.joints) if joint in source.joints]
+    made = [row for row, recipe in enumerate(recipes) if recipe and row not in copied]
+    parts: list[tuple[tuple[int, float], ...]] = [()] * target.num_joints
+    for row in made:
+        weights = (recipes[row] or {}).items()
+        parts[row] = tuple(sorted((source.index(name), weight) for name, weight in weights))
     to_source = np.array(_TO_Y_UP[source.up], np.float32)
     to_target = np.array(_TO_Y_UP[target.up], np.float32)
-    return Conversion(weights, to_target.T @ to_source, tuple(approximated), tuple(missing))
+    return Conversion(
+        copied=tuple(copied),
+        copies_of=tuple(source.index(target.joints[row]) for row in copied),
+        parts=tuple(parts),
+        rotation=to_target.T @ to_source,
+        approximated=tuple(target.joints[row] for row in made),
+        missing=tuple(
+            joint for joint, found in zip(target.joints, recipes, strict=True) if found is None
+        ),
+    )
 
 
 def convert(
@@ -119,17 +129,43 @@ def convert(
         return sequence, ()
     plan = conversion(source, target)
     C = sequence.joints.shape[-1]
-    joints = np.einsum("vu,tmuc,dc->tmvd", plan.weights, sequence.joints, plan.rotation[:C, :C])
-    used = plan.weights != 0
-    visibility = np.where(used, sequence.visibility[:, :, None, :], 1.0).min(axis=-1)
-    visibility[:, :, ~used.any(axis=-1)] = 0.0
+    joints = _weighted(sequence.joints, plan)
+    if not (plan.rotation == np.eye(3)).all():
+        C = joints.shape[-1]
+        joints = joints @ plan.rotation[:C, :C].T
+    visibility = _least_visible(sequence.visibility, plan)
     converted = replace(
         sequence,
-        joints=joints.astype(np.float32),
-        visibility=visibility.astype(np.float32),
+        joints=joints,
+        visibility=visibility,
         layout=target,
     )
     return converted, _notes(source, target, plan)
+
+
+def _weighted(
+    joints: Float32[np.ndarray, "T M U C"], plan: Conversion
+) -> Float32[np.ndarray, "T M V C"]:
+    """The target's joints; most are copies, so that no product with a matrix of zeros is taken."""
+    T, M, _, C = joints.shape
+    made = np.zeros((T, M, len(plan.parts), C), np.float32)
+    made[:, :, plan.copied] = joints[:, :, plan.copies_of]
+    for row, parts in enumerate(plan.parts):
+        for source, weight in parts:
+            made[:, :, row] += weight * joints[:, :, source]
+    return made
+
+
+def _least_visible(
+    visibility: Float32[np.ndarray, "T M U"], plan: Conversion
+) -> Float32[np.ndarray, "T M V"]:
+    T, M, _ = visibility.shape
+    least = np.zeros((T, M, len(plan.parts)), np.float32)
+    least[:, :, plan.copied] = visibility[:, :, plan.copies_of]
+    for row, parts in enumerate(plan.parts):
+        if parts:
+            least[:, :, row] = visibility[:, :, [source for source, _ in parts]].min(axis=-1)
+    return least
 
 
 def _notes(source: SkeletonLayout, target: SkeletonLayout, plan: Conversion) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ and right.
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -74,10 +75,12 @@ class SkeletonLayout:
     @property
     def outward(self) -> tuple[int, ...]:
         """Joint indices ordered so that each parent comes before its children."""
-        order = [self.root]
-        for joint in order:
-            order.extend(child for child, parent in enumerate(self.parents) if parent == joint)
-        return tuple(order)
+        return (self.root, *(joint for level in self.levels for joint in level))
+
+    @property
+    def levels(self) -> tuple[tuple[int, ...], ...]:
+        """Joint indices by their distance from the root, from 1 on."""
+        return _levels(self.parents)
 
     @property
     def mirror(self) -> tuple[int, ...]:
@@ -101,6 +104,18 @@ class SkeletonLayout:
                 f"layout {self.name!r} has no joint {joint!r}; it has {', '.join(self.joints)}"
             )
         return self.joints.index(joint)
+
+
+@lru_cache(maxsize=64)
+def _levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    levels: list[tuple[int, ...]] = [(parents.index(-1),)]
+    while levels[-1]:
+        levels.append(tuple(k for above in levels[-1] for k in _children(parents, above)))
+    return tuple(levels[1:-1])
+
+
+def _children(parents: tuple[int, ...], joint: int) -> list[int]:
+    return [child for child, parent in enumerate(parents) if parent == joint]
 
 
 def _layout(name: str, tree: str, up: Up = "+y") -> SkeletonLayout:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from c2vl_serve.errors import BundleError, SequenceError
 from c2vl_serve.skeleton.arrays import JointMask, Joints, ModelInput
@@ -144,7 +144,7 @@ def at_positions(
     both = (sequence.visibility[before] > 0) & (sequence.visibility[after] > 0)
     share = np.where(both, share, np.round(share))[..., None].astype(np.float32)
     joints = sequence.joints[before] * (1 - share) + sequence.joints[after] * share
-    return replace(sequence, joints=joints, visibility=visibility.astype(np.float32), fps=fps)
+    return sequence.derived(joints=joints, visibility=visibility.astype(np.float32), fps=fps)
 
 
 def preprocess(sequence: SkeletonSequence, config: PreprocessingConfig) -> ModelInput:
@@ -255,14 +255,18 @@ def _with_average_bones(
 
     A joint whose parent cannot be used cannot be placed and is masked with it.
     """
-    rebuilt, usable = np.zeros_like(joints), usable.copy()
-    for joint in layout.outward[1:]:
-        parent = layout.parents[joint]
-        bone = joints[:, :, joint] - joints[:, :, parent]
-        length = np.linalg.norm(bone, axis=-1, keepdims=True)
-        scale = BONE_LENGTHS[layout.joints[joint]] / np.maximum(length, MIN_BONE)
-        rebuilt[:, :, joint] = rebuilt[:, :, parent] + bone * scale
-        usable[:, :, joint] &= usable[:, :, parent]
+    parents = np.maximum(layout.parents, 0)
+    bone = joints - joints[:, :, parents]
+    length = np.linalg.norm(bone, axis=-1, keepdims=True)
+    lengths = [BONE_LENGTHS.get(joint, 0.0) for joint in layout.joints]
+    average = np.array(lengths, np.float32)[:, None]
+    rebuilt = bone * (average / np.maximum(length, MIN_BONE))
+    rebuilt[:, :, layout.root] = 0
+    usable = usable.copy()
+    for level in layout.levels:
+        above = parents[list(level)]
+        rebuilt[:, :, level] += rebuilt[:, :, above]
+        usable[:, :, level] &= usable[:, :, above]
     return rebuilt, usable
 
 
@@ -277,11 +281,21 @@ def _torso_scale(
     """What makes each person's median torso of the window :data:`TORSO` long; root at zero."""
     chest = layout.index("chest")
     torso = np.linalg.norm(joints[:, :, chest], axis=-1)
-    known = np.where(usable[:, :, chest] & usable[:, :, layout.root], torso, np.nan)
+    known = usable[:, :, chest] & usable[:, :, layout.root]
     scale = np.ones(joints.shape[1], np.float32)
-    found = np.isfinite(known).any(axis=0)
-    scale[found] = TORSO / np.maximum(np.nanmedian(known[:, found], axis=0), MIN_BONE)
+    found = known.any(axis=0)
+    scale[found] = TORSO / np.maximum(_median(torso[:, found], known[:, found]), MIN_BONE)
     return scale
+
+
+def _median(
+    values: Float32[np.ndarray, "T M"], known: Bool[np.ndarray, "T M"]
+) -> Float32[np.ndarray, " M"]:
+    """The median of the known values of each column; numpy.nanmedian takes 20 times as long."""
+    ordered = np.sort(np.where(known, values, np.inf), axis=0)
+    count = known.sum(axis=0)
+    column = np.arange(len(count))
+    return (ordered[(count - 1) // 2, column] + ordered[count // 2, column]) / 2
 
 
 def _travel(

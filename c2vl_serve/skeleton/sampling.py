@@ -7,7 +7,7 @@ evaluation take these.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -119,8 +119,7 @@ def window_inputs(
         for at in range(0, len(rows), _PREPROCESSED_AT_ONCE):
             some = rows[at : at + _PREPROCESSED_AT_ONCE]
             frames = np.array([stretches[row][0] for row in some]) + np.arange(length)[:, None]
-            beside = replace(
-                sequence,
+            beside = sequence.derived(
                 joints=sequence.joints[frames, 0],
                 visibility=sequence.visibility[frames, 0],
                 person_ids=tuple(range(len(some))),
