@@ -35,6 +35,7 @@ from c2vl_serve.service.state import ServiceState
 from c2vl_serve.service.stream import router as stream_router
 from c2vl_serve.service.stream_sessions import StreamSessions
 from c2vl_serve.service.tracing import RequestSpans, over_otlp, trace_stages
+from c2vl_serve.service.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -161,6 +162,7 @@ async def _load(
     state.batcher = Batcher(
         engine, max_wait=settings.max_skeleton_wait, max_backlog=settings.max_backlog
     )
+    state.turnstile = Turnstile(2 * engine.num_workers * engine.max_batch)
     gallery = GalleryStore(settings.gallery_file(recognizer.bundle), recognizer.bundle)
     state.predictor = Predictor(recognizer, poses, settings, gallery)
     logger.info(

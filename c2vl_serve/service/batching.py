@@ -7,6 +7,7 @@ that an hour of skeletons does not keep a second of them waiting.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -15,8 +16,8 @@ from starlette.types import Receive
 
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.service.engine import Engine
-from c2vl_serve.service.lanes import disconnected, remaining
-from c2vl_serve.service.problems import CLIENT_GONE, Problem, busy
+from c2vl_serve.service.lanes import unless_gone
+from c2vl_serve.service.problems import Problem, busy
 from c2vl_serve.skeleton.arrays import ModelInput
 
 _LEARNING_RATE = 0.2  # of the seconds that one window takes
@@ -28,6 +29,7 @@ class _Job:
     """One request's windows, on their way through the engine.
 
     Attributes:
+        started: called when its first windows are taken.
         started_by: when it is given up unless its first windows run; on the loop's clock.
         taken: windows that were given to the engine.
         answered: windows that came back.
@@ -36,6 +38,7 @@ class _Job:
 
     inputs: ModelInput
     done: asyncio.Future[None]
+    started: Callable[[], None] | None
     started_by: float
     taken: int = 0
     answered: int = 0
@@ -111,6 +114,7 @@ class Batcher:
         self.max_wait = max_wait
         self._max_backlog = max_backlog
         self._seconds = first_guess
+        self._usual_turn = 1.0  # windows
         self._free = engine.num_workers
         self._queue: deque[_Job] = deque()
         self._ahead = 0  # windows that run before those of a request that comes now
@@ -129,8 +133,18 @@ class Batcher:
             return 0.0
         return (self._ahead + 1) * self._seconds / self.engine.num_workers
 
+    @property
+    def pace(self) -> float:
+        """Seconds by which each request more makes the next one wait."""
+        return self._usual_turn * self._seconds / self.engine.num_workers
+
     async def run(
-        self, inputs: ModelInput, *, receive: Receive, deadline: float | None = None
+        self,
+        inputs: ModelInput,
+        *,
+        receive: Receive,
+        deadline: float | None = None,
+        started: Callable[[], None] | None = None,
     ) -> tuple[Outputs, float]:
         """The outputs of these windows, and the milliseconds from the first's turn to the last.
 
@@ -138,6 +152,7 @@ class Batcher:
             inputs: ``N C T V 1`` with N > 0.
             receive: of the request, after its body; tells when the client goes.
             deadline: on the loop's clock, or None.
+            started: called when the first windows are taken.
 
         Raises:
             Problem: 503 when the wait would be, or was, too long; 499 when the client went.
@@ -147,17 +162,20 @@ class Batcher:
         started_by = loop.time() + self.max_wait
         job = _Job(
             inputs=inputs,
+            started=started,
             done=loop.create_future(),
             started_by=started_by if deadline is None else min(started_by, deadline),
         )
         self._pending += len(inputs)
+        turn = job.turn(self.engine.max_batch)
+        self._usual_turn += _LEARNING_RATE * (turn - self._usual_turn)
         self._enqueue(job)
         self._start()
         try:
             if job.taken == len(inputs) and deadline is None:
                 await job.done
             else:
-                await _unless_gone(job.done, receive, deadline)
+                await unless_gone(job.done, receive, deadline)
         finally:
             job.done.cancel()  # what has not been taken never will be
             self._pending -= len(inputs)
@@ -229,6 +247,8 @@ class Batcher:
                     job.done.set_exception(too_long(self.estimated_wait))
                     continue
                 job.begun = perf_counter()
+                if job.started is not None:
+                    job.started()
             rows = slice(job.taken, job.taken + min(turn, room))
             job.taken = rows.stop
             room -= rows.stop - rows.start
@@ -244,21 +264,3 @@ def too_long(wait: float) -> Problem:
         f"the queue is about {wait:.1f} s long, longer than the request may wait; try again later",
         wait,
     )
-
-
-async def _unless_gone(
-    done: asyncio.Future[None], receive: Receive, deadline: float | None
-) -> None:
-    """Wait for ``done``, as long as the client does."""
-    gone = asyncio.ensure_future(disconnected(receive))
-    either: tuple[asyncio.Future[None], ...] = (done, gone)
-    try:
-        await asyncio.wait(either, timeout=remaining(deadline), return_when=asyncio.FIRST_COMPLETED)
-        if done.done():
-            done.result()
-        elif gone.done():
-            raise Problem(CLIENT_GONE, "the client closed the connection")
-        else:
-            raise busy("X-Request-Timeout passed before the answer was ready", 1.0)
-    finally:
-        gone.cancel()

@@ -14,9 +14,10 @@ from c2vl_serve.service.predictor import Asked, Decoded
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.schemas import Prediction
 from c2vl_serve.service.state import ServiceState
+from c2vl_serve.service.turnstile import Place
 
 # What is read on the event loop: at most some 5 ms of it.
-_SHORT_BODY = 128 * 1024  # bytes
+_SMALL_BODY = 128 * 1024  # bytes
 _SHORT_SECONDS = 20.0  # of all persons together
 
 
@@ -30,16 +31,23 @@ async def predict(
         SequenceError: the input cannot be used.
     """
     begun = asyncio.get_running_loop().time()
-    asked = await ask(state, upload, query, request)
-    outputs, milliseconds = await run(state, asked, request)
+    with await _place(state, upload, request) as place:
+        asked = await ask(state, upload, query, request, place)
+        outputs, milliseconds = await run(state, asked, request, place)
     prediction = state.ready().answer(asked, outputs, query, inference_ms=milliseconds)
     total = 1e3 * (asyncio.get_running_loop().time() - begun)
     prediction.timing_ms.total = round(total, 3)
     return prediction
 
 
-async def ask(state: ServiceState, upload: Upload, query: PredictQuery, request: Request) -> Asked:
-    """The upload as windows that wait for the network.
+async def ask(
+    state: ServiceState,
+    upload: Upload,
+    query: PredictQuery,
+    request: Request,
+    place: Place | None = None,
+) -> Asked:
+    """The upload as windows that wait for the network; a long one gives its place up.
 
     Raises:
         Problem: not ready, too busy, too late, or the body cannot be read.
@@ -55,10 +63,12 @@ async def ask(state: ServiceState, upload: Upload, query: PredictQuery, request:
             receive=request.receive,
             deadline=deadline,
         )
-    if upload.is_body and len(upload.data) <= _SHORT_BODY:
+    if _is_small(upload):
         decoded = predictor.decode(upload, query)
         if _is_short(decoded, query):
             return predictor.ask(decoded, query)
+        if place is not None:
+            place.leave()
         return await state.skeletons.run(
             lambda _: predictor.ask(decoded, query), receive=request.receive, deadline=deadline
         )
@@ -69,8 +79,12 @@ async def ask(state: ServiceState, upload: Upload, query: PredictQuery, request:
     )
 
 
-async def run(state: ServiceState, asked: Asked, request: Request) -> tuple[Outputs, float]:
+async def run(
+    state: ServiceState, asked: Asked, request: Request, place: Place | None = None
+) -> tuple[Outputs, float]:
     """What the network says about the windows, and the milliseconds that it took.
+
+    The place is given up when the network begins.
 
     Raises:
         Problem: not ready, too busy or too late.
@@ -78,7 +92,22 @@ async def run(state: ServiceState, asked: Asked, request: Request) -> tuple[Outp
     inputs = asked.prepared.inputs
     if len(inputs) == 0:
         return state.ready().recognizer.run(inputs), 0.0
-    return await state.queue().run(inputs, receive=request.receive, deadline=request.state.deadline)
+    return await state.queue().run(
+        inputs,
+        receive=request.receive,
+        deadline=request.state.deadline,
+        started=None if place is None else place.leave,
+    )
+
+
+async def _place(state: ServiceState, upload: Upload, request: Request) -> Place:
+    if not _is_small(upload):
+        return Place()
+    return await state.turnstile.enter(receive=request.receive, deadline=request.state.deadline)
+
+
+def _is_small(upload: Upload) -> bool:
+    return upload.is_body and upload.file_type is not None and len(upload.data) <= _SMALL_BODY
 
 
 def _is_short(decoded: Decoded, query: PredictQuery) -> bool:

@@ -142,3 +142,23 @@ async def disconnected(receive: Receive) -> None:
     """Return once the client has gone; to be called after the body was read."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def unless_gone(done: asyncio.Future[None], receive: Receive, deadline: float | None) -> None:
+    """Wait for ``done``, as long as the client does.
+
+    Raises:
+        Problem: 499 when the client went, 503 when the deadline passed; or what ``done`` raises.
+    """
+    gone = asyncio.ensure_future(disconnected(receive))
+    either: tuple[asyncio.Future[None], ...] = (done, gone)
+    try:
+        await asyncio.wait(either, timeout=remaining(deadline), return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            done.result()
+        elif gone.done():
+            raise Problem(CLIENT_GONE, "the client closed the connection")
+        else:
+            raise busy("X-Request-Timeout passed before the answer was ready", 1.0)
+    finally:
+        gone.cancel()

@@ -1,12 +1,13 @@
 """ServiceState: what routes and middleware share while the service runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from c2vl_serve.service.batching import Batcher
 from c2vl_serve.service.bodies import JSON, MULTIPART, NPY, VIDEO
 from c2vl_serve.service.lanes import Lane
 from c2vl_serve.service.predictor import Predictor
 from c2vl_serve.service.problems import RETRY_UNAVAILABLE, busy
+from c2vl_serve.service.turnstile import Turnstile
 
 
 @dataclass(kw_only=True, slots=True)
@@ -21,6 +22,7 @@ class ServiceState:
         num_refused: requests that were refused before their body was read.
         predictor: reads inputs, writes answers.
         batcher: the queue before the network.
+        turnstile: before short skeletons are read.
     """
 
     skeletons: Lane
@@ -30,6 +32,7 @@ class ServiceState:
     num_refused: int = 0
     predictor: Predictor | None = None
     batcher: Batcher | None = None
+    turnstile: Turnstile = field(default_factory=lambda: Turnstile(1))
 
     def ready(self) -> Predictor:
         """The predictor.
@@ -58,7 +61,9 @@ class ServiceState:
         """
         waits = []
         if media_type in (JSON, NPY, MULTIPART) and self.batcher is not None:
-            waits.append(("skeleton", self.batcher.estimated_wait, self.batcher.max_wait))
+            outside = self.turnstile.num_waiting * self.batcher.pace
+            wait = self.batcher.estimated_wait + outside
+            waits.append(("skeleton", wait, self.batcher.max_wait))
         if media_type == MULTIPART or media_type.startswith(VIDEO):
             waits.append(("video", self.videos.estimated_wait, self.videos.max_wait))
         return waits

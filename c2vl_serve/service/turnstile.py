@@ -1,0 +1,87 @@
+"""Turnstile: how many short requests may be read, and wait for their turn, at the same time.
+
+Reading costs the event loop as much as everything around it. Whoever hangs up before the
+turnstile has cost a fraction of that, and the next request does not stand behind forty who left.
+"""
+
+import asyncio
+from collections import deque
+from types import TracebackType
+
+from starlette.types import Receive
+
+from c2vl_serve.service.lanes import unless_gone
+
+
+class Place:
+    """A place inside, given back once: at the latest where the ``with`` block ends."""
+
+    def __init__(self, turnstile: "Turnstile | None" = None) -> None:
+        self._turnstile = turnstile
+
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Let the next one in."""
+        turnstile, self._turnstile = self._turnstile, None
+        if turnstile is not None:
+            turnstile.let_in()
+
+
+class Turnstile:
+    """Lets so many in at a time, in order of arrival; for one event loop.
+
+    Args:
+        places: requests inside at most; enough of them that the network never waits for one.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests before the turnstile."""
+        return len(self._waiting)
+
+    async def enter(self, *, receive: Receive, deadline: float | None) -> Place:
+        """Wait for a place.
+
+        Args:
+            receive: of the request, after its body; tells when the client goes.
+            deadline: on the loop's clock, or None.
+
+        Raises:
+            Problem: 499 when the client went, 503 when the deadline passed.
+        """
+        if self._free:
+            self._free -= 1
+            return Place(self)
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(given)
+        try:
+            await unless_gone(given, receive, deadline)
+        except BaseException:
+            if given.done() and not given.cancelled():
+                self.let_in()  # it was given in the same moment
+            given.cancel()
+            raise
+        return Place(self)
+
+    def let_in(self) -> None:
+        """A place is free."""
+        while self._waiting:
+            given = self._waiting.popleft()
+            if not given.done():
+                given.set_result(None)
+                return
+        self._free += 1
