@@ -11,11 +11,12 @@ from c2vl_serve.service.bodies import read_upload
 from c2vl_serve.service.openapi import PREDICT_BODY, PROBLEMS
 from c2vl_serve.service.problems import busy
 from c2vl_serve.service.query import PredictQuery
+from c2vl_serve.service.query_route import QueryRoute
 from c2vl_serve.service.schemas import BundleAnswer, Health, Prediction, ProblemDetails
 from c2vl_serve.service.state import ServiceState
 
 logger = logging.getLogger(__name__)
-router = APIRouter()
+router = APIRouter(route_class=QueryRoute)
 
 
 def _state(request: Request) -> ServiceState:

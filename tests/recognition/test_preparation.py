@@ -20,7 +20,8 @@ def test_a_timeline_of_the_models_own_windows_costs_no_window_more(
     prepared = recognizer.prepare(waving(num_frames=300))
     person = prepared.persons[0]
     assert len(person.timeline) > 1
-    assert len(prepared.inputs) == len(person.whole.stretches)
+    finer = {stretch for span in person.fine_timeline for stretch in span.windows.stretches}
+    assert len(prepared.inputs) == len({*person.whole.stretches, *finer})
     for span in person.timeline:
         assert set(span.windows.stretches) <= set(person.whole.stretches)
 

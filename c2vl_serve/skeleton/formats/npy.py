@@ -7,6 +7,7 @@ import ast
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,13 +85,19 @@ def _header(
     if length > _MAX_HEADER or start > len(data):
         raise SequenceError(f"the .npy of {what} is damaged in its header; write it again")
     try:
-        header = ast.literal_eval(data[8 + width : start].decode("latin-1").strip())
+        header = _literal(data[8 + width : start].decode("latin-1").strip())
         descr, fortran, shape = (header[key] for key in ("descr", "fortran_order", "shape"))
     except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
         raise SequenceError(
             f"the .npy of {what} is damaged in its header; write it again"
         ) from error
     return _dtype(descr, what, text=text), fortran is True, _shape(shape, what), start
+
+
+@lru_cache(64)
+def _literal(text: str) -> Any:
+    """The value that the text spells; clients send the same few headers all day."""
+    return ast.literal_eval(text)
 
 
 def _dtype(descr: object, what: str, *, text: bool) -> np.dtype[Any]:
