@@ -35,7 +35,8 @@ class PoseExtractor:
         num_workers: processes.
         limits: what is refused of a video.
         timeout: seconds for one call, waiting for a worker included.
-        memory_bytes: a worker's allocations beyond fail (Linux).
+        memory_bytes: a worker's allocations beyond fail (Linux); one that holds more than half
+            of it after a video is replaced.
         max_tasks: a worker is replaced after so many videos.
 
     Raises:
@@ -188,7 +189,7 @@ class PoseExtractor:
 
     def _give_back(self, worker: WorkerProcess | None, *, is_sound: bool) -> None:
         """Return the place in the pool, with a fresh worker in it where the old one is spent."""
-        is_spent = worker is None or worker.num_tasks >= self._max_tasks
+        is_spent = worker is None or self._is_spent(worker)
         if is_sound and not is_spent and not self._closing.is_set():
             self._idle.put(worker)
             return
@@ -201,3 +202,8 @@ class PoseExtractor:
                 fresh = self._new_worker()
         finally:
             self._idle.put(fresh)
+
+    def _is_spent(self, worker: WorkerProcess) -> bool:
+        """Whether it has seen many videos, or kept much of what it took for one."""
+        has_grown = worker.resident_bytes > self._memory_bytes // 2
+        return has_grown or worker.num_tasks >= self._max_tasks

@@ -15,6 +15,9 @@ from c2vl_serve.pose.messages import Task, pack_error, pack_extraction
 
 READY = b"ready"
 
+# A video takes seconds and a skeleton milliseconds: where both want the core, skeletons go first.
+_NICENESS = 10
+
 _ONE_CORE = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -46,6 +49,8 @@ def confine(memory_bytes: int) -> None:
     """Give this process one core, bounded memory and no network, for good."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     os.environ.update(_ONE_CORE)
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
     _silence_native_log()
     deny_network()
     limit_memory(memory_bytes)

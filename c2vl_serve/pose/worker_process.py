@@ -1,6 +1,7 @@
 """One worker process as its owner sees it: start, ask, wait with a limit, stop."""
 
 import multiprocessing
+import os
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -69,6 +70,15 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         """Whether the process still runs."""
         return self._process.is_alive()
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory that the process holds now; 0 where the system does not tell."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        except OSError:
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def await_ready(self, wait: Wait) -> None:
         """Return once MediaPipe is loaded in the process.

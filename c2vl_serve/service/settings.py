@@ -36,7 +36,7 @@ class ServiceSettings(BaseSettings):
     # Processes of about 300 MiB each; 0 turns videos off.
     pose_workers: int = Field(default_factory=lambda: min(4, os.cpu_count() or 1), ge=0, le=64)
     pose_timeout: float = Field(300.0, gt=0)  # seconds for one video
-    pose_memory_bytes: int = Field(2 * 2**30, ge=2**28)  # of one worker
+    pose_memory_bytes: int = Field(2 * 2**30, ge=2**30)  # of one worker
     pose_max_tasks: int = Field(200, ge=1)  # videos until a worker is replaced
     pose_model: Path | None = None  # where fetch-pose-model put it, unless given
     gallery: Path | None = None  # of enrolled actions; the bundle's own in the user's data folder

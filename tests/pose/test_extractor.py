@@ -155,3 +155,20 @@ def test_memory_is_limited() -> None:
         "else: raise SystemExit('not limited')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_worker_that_has_grown_is_replaced_and_skeletons_go_before_it(
+    extractor: PoseExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SequenceError, match="video is empty"):  # it has started
+        extractor.extract(b"")
+    grown = extractor._idle.get(timeout=30)
+    extractor._idle.put(grown)
+    assert grown is not None
+    assert grown.pid is not None
+    assert 2**26 < grown.resident_bytes < 2**30
+    assert os.getpriority(os.PRIO_PROCESS, grown.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    monkeypatch.setattr(type(grown), "resident_bytes", 2**30 + 1)
+    with pytest.raises(SequenceError, match="video is empty"):
+        extractor.extract(b"")
+    assert worker_pid(extractor) != grown.pid
