@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import statistics
 
-from client import Connection, closed_loop, npy_request
+from client import HOST, Connection, closed_loop, npy_request
 from rich.console import Console
 from rich.table import Table
 from servers import ours
@@ -38,13 +38,12 @@ def main() -> None:
 
 async def turn(port: int, request: bytes, clients: int) -> float:
     """Seconds of the request that comes after so many were sent and given up."""
-    leaving = [Connection(port) for _ in range(clients)]
-    asking = [asyncio.create_task(connection.ask(request)) for connection in leaving]
-    await asyncio.sleep(0.02)  # sent
-    for connection, task in zip(leaving, asking, strict=True):
-        task.cancel()
-        connection.close()
-    await asyncio.gather(*asking, return_exceptions=True)
+    leaving = [await asyncio.open_connection(HOST, port) for _ in range(clients)]
+    for _, writer in leaving:
+        writer.write(request)
+    await asyncio.gather(*[writer.drain() for _, writer in leaving])
+    for _, writer in leaving:
+        writer.close()
     last = Connection(port)
     answer = await last.ask(request)
     last.close()

@@ -162,7 +162,7 @@ async def _load(
     state.batcher = Batcher(
         engine, max_wait=settings.max_skeleton_wait, max_backlog=settings.max_backlog
     )
-    state.turnstile = Turnstile(2 * engine.num_workers * engine.max_batch)
+    state.turnstile = Turnstile(engine.num_workers * engine.max_batch)
     gallery = GalleryStore(settings.gallery_file(recognizer.bundle), recognizer.bundle)
     state.predictor = Predictor(recognizer, poses, settings, gallery)
     logger.info(

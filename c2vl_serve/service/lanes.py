@@ -154,10 +154,13 @@ async def unless_gone(done: asyncio.Future[None], receive: Receive, deadline: fl
     either: tuple[asyncio.Future[None], ...] = (done, gone)
     try:
         await asyncio.wait(either, timeout=remaining(deadline), return_when=asyncio.FIRST_COMPLETED)
+        # First whether anybody is there: what is granted to those who left is work for nobody.
+        if gone.done():
+            if done.done() and not done.cancelled():
+                done.exception()  # seen, and of no interest any more
+            raise Problem(CLIENT_GONE, "the client closed the connection")
         if done.done():
             done.result()
-        elif gone.done():
-            raise Problem(CLIENT_GONE, "the client closed the connection")
         else:
             raise busy("X-Request-Timeout passed before the answer was ready", 1.0)
     finally:

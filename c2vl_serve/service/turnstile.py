@@ -2,6 +2,7 @@
 
 Reading costs the event loop as much as everything around it. Whoever hangs up before the
 turnstile has cost a fraction of that, and the next request does not stand behind forty who left.
+One passes in each turn of the event loop, so that connections are looked at in between.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ class Place:
         """Let the next one in."""
         turnstile, self._turnstile = self._turnstile, None
         if turnstile is not None:
-            turnstile.let_in()
+            turnstile.leave()
 
 
 class Turnstile:
@@ -46,6 +47,7 @@ class Turnstile:
 
     def __init__(self, places: int) -> None:
         self._free = places
+        self._is_passing = False  # in this turn of the loop somebody does
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -63,8 +65,8 @@ class Turnstile:
         Raises:
             Problem: 499 when the client went, 503 when the deadline passed.
         """
-        if self._free:
-            self._free -= 1
+        if self._free and not self._is_passing and not self._waiting:
+            self._pass()
             return Place(self)
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(given)
@@ -72,16 +74,28 @@ class Turnstile:
             await unless_gone(given, receive, deadline)
         except BaseException:
             if given.done() and not given.cancelled():
-                self.let_in()  # it was given in the same moment
+                self.leave()  # it was given in the same moment
             given.cancel()
             raise
         return Place(self)
 
-    def let_in(self) -> None:
+    def leave(self) -> None:
         """A place is free."""
-        while self._waiting:
+        self._free += 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._waiting and self._free and not self._is_passing:
             given = self._waiting.popleft()
             if not given.done():
+                self._pass()
                 given.set_result(None)
-                return
-        self._free += 1
+
+    def _pass(self) -> None:
+        self._free -= 1
+        self._is_passing = True
+        asyncio.get_running_loop().call_soon(self._passed)
+
+    def _passed(self) -> None:
+        self._is_passing = False
+        self._let_in()

@@ -165,10 +165,11 @@ def test_a_worker_that_has_grown_is_replaced_and_skeletons_go_before_it(
     grown = extractor._idle.get(timeout=30)
     extractor._idle.put(grown)
     assert grown is not None
-    assert grown.pid is not None
+    pid = grown.pid
+    assert pid is not None
     assert 2**26 < grown.resident_bytes < 2**30
-    assert os.getpriority(os.PRIO_PROCESS, grown.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
     monkeypatch.setattr(type(grown), "resident_bytes", 2**30 + 1)
     with pytest.raises(SequenceError, match="video is empty"):
         extractor.extract(b"")
-    assert worker_pid(extractor) != grown.pid
+    assert worker_pid(extractor) != pid

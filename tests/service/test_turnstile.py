@@ -29,15 +29,14 @@ def test_the_next_comes_in_when_one_leaves_in_order() -> None:
                 place.leave()
                 place.leave()  # once is all that counts
 
-        tasks = [asyncio.create_task(one(k, 0.01)) for k in range(5)]
+        tasks = [asyncio.create_task(one(k, 0.2)) for k in range(5)]
         await asyncio.sleep(0)
+        assert inside == [0]  # one in each turn of the loop
+        for _ in range(5):
+            await asyncio.sleep(0)
         assert (inside, turnstile.num_waiting) == ([0, 1], 3)
         await asyncio.gather(*tasks)
-        assert inside == [0, 1, 2, 3, 4]
-        first, second = [await turnstile.enter(receive=gone, deadline=None) for _ in range(2)]
-        assert turnstile.num_waiting == 0
-        first.leave()
-        second.leave()
+        assert (inside, turnstile.num_waiting) == ([0, 1, 2, 3, 4], 0)
 
     asyncio.run(main())
 
@@ -69,6 +68,7 @@ def test_a_place_given_to_who_leaves_at_that_moment_goes_on() -> None:
         staying = asyncio.create_task(turnstile.enter(receive=connected, deadline=None))
         await asyncio.sleep(0)
         place.leave()  # given to the first
+        assert turnstile.num_waiting == 1
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
         assert isinstance(await asyncio.wait_for(staying, 30), Place)
