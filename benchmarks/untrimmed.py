@@ -58,7 +58,7 @@ def joined(
 def track(recognizer: ActionRecognizer, sequence: SkeletonSequence, window: float) -> Track:
     """Times and scores of windows this long, every half second."""
     prepared = recognizer.prepare(sequence, window=window, stride=0.5)
-    logits, _ = recognizer.run(prepared.inputs)
+    logits = recognizer.run(prepared.inputs).logits
     scores = probabilities(logits, recognizer.bundle.card.calibration.temperature)
     (person,) = prepared.persons
     rows = [person.rows_of(span.windows) for span in person.timeline]

@@ -75,7 +75,7 @@ def test_flat_nested_and_raw_tensors_get_the_same_numbers(
     client: TestClient, recognizer: ActionRecognizer
 ) -> None:
     x = tensor()
-    expected, _ = recognizer.runtime.run(x)
+    expected, *_ = recognizer.runtime.run(x)
     for request in (body(x), body(x, data=x.tolist())):
         asked = {**request, "outputs": [{"name": "logits"}]}
         (output,) = client.post(INFER, json=asked).json()["outputs"]
