@@ -72,13 +72,12 @@ def test_labels_lead_from_the_service_to_its_pods() -> None:
 
 
 def test_stopping_takes_longer_than_requests_in_progress_have() -> None:
-    from c2vl_serve.service import server
-
+    settings = ServiceSettings(_env_file=None)
     stop = re.search(r"TimeoutStopSec=(\d+)", UNIT.read_text())
     assert stop
     pod = objects()["Deployment"]["spec"]["template"]["spec"]
     for seconds in (int(stop[1]), pod["terminationGracePeriodSeconds"]):
-        assert seconds > server._DRAIN_SECONDS
+        assert seconds > settings.drain_seconds + settings.finish_seconds
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:

@@ -6,15 +6,21 @@ from pathlib import Path
 from fastapi.routing import APIWebSocketRoute
 
 from c2vl_serve.service.app import create_app
+from c2vl_serve.service.engine import CPU_BATCH, GPU_BATCH
 from c2vl_serve.service.page import PAGE
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.settings import ServiceSettings
+from c2vl_serve.service.stream import router as stream_router
 from c2vl_serve.skeleton.convert import conversion
 from c2vl_serve.skeleton.layout import BODY15, LAYOUTS
 
 DOCS = Path(__file__).parents[1] / "docs"
 # Defaults that depend on the machine are told in words.
-IN_WORDS = {"workers": "number of cores", "pose_workers": "number of cores, at most 4"}
+IN_WORDS = {
+    "workers": "number of cores",
+    "max_batch": f"{CPU_BATCH} on CPU, {GPU_BATCH} on GPU",
+    "pose_workers": "number of cores, at most 4",
+}
 
 
 def _rows(document: str, heading: str) -> list[list[str]]:
@@ -59,7 +65,10 @@ def test_routes_are_documented() -> None:
         for path, methods in app.openapi()["paths"].items()
         for method in methods
     }
-    served |= {f"WS {route.path}" for route in app.routes if isinstance(route, APIWebSocketRoute)}
+    # OpenAPI does not describe WebSockets.
+    served |= {
+        f"WS {route.path}" for route in stream_router.routes if isinstance(route, APIWebSocketRoute)
+    }
     assert documented == served | {f"GET {app.docs_url}", f"GET {app.openapi_url}", f"GET {PAGE}"}
 
 

@@ -134,9 +134,14 @@ def test_commands_do_what_is_shown(
 
 
 @pytest.mark.parametrize("block", _blocks("python"))
-def test_python_runs(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_runs(
+    block: Block, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
-    exec(compile(block.text, block.where, "exec"), {"__name__": "readme"})
+    text = block.text
+    if ADDRESS in text:
+        text = text.replace(ADDRESS, request.getfixturevalue("service"))
+    exec(compile(text, block.where, "exec"), {"__name__": "readme"})
 
 
 def _check_options(command: str) -> None:

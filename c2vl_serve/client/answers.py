@@ -96,6 +96,57 @@ class Prediction(Answer):
     overlay: str | None = None
 
 
+class EmbeddedPerson(Answer):
+    """What one person did over the whole sequence, as a vector of length 1."""
+
+    id: int
+    embedding: tuple[float, ...]
+
+
+class Embeddings(Answer):
+    """The answer of ``embed``; comparable by cosine with others of the same ``model`` only.
+
+    Attributes:
+        bundle: ``name@version``.
+        model: SHA-256 of the network.
+        dims: numbers in one embedding.
+        persons: clearest first; none where nobody is seen.
+        timing_ms: milliseconds in each stage.
+    """
+
+    bundle: str
+    model: str
+    runtime: str
+    dims: int
+    persons: tuple[EmbeddedPerson, ...]
+    frames: Frames
+    notes: tuple[str, ...]
+    timing_ms: dict[str, float]
+
+
+class Enrolled(Answer):
+    """An enrolled action and how many examples it has."""
+
+    name: str
+    num_examples: int
+
+
+class EnrolledList(Answer):
+    """All enrolled actions, in the order of their enrolment; ``bundle`` is ``name@version``."""
+
+    bundle: str
+    actions: tuple[Enrolled, ...]
+
+
+class Enrolment(Enrolled):
+    """An example was taken in, and is on the service's disk."""
+
+    bundle: str
+    frames: Frames
+    notes: tuple[str, ...]
+    timing_ms: dict[str, float]
+
+
 class Bundle(Answer):
     """The card of the bundle that is served; all its other fields are kept as they are."""
 

@@ -4,16 +4,19 @@ import asyncio
 from types import TracebackType
 from typing import Any
 
-from c2vl_serve.client.answers import Bundle, Prediction
+from c2vl_serve.client.answers import Bundle, Embeddings, EnrolledList, Enrolment, Prediction
 from c2vl_serve.client.calls import (
+    ACTIONS,
     TRY_AGAIN,
     Call,
     Options,
     Source,
+    action_path,
     answer_of,
     httpx,
     pause_before_next,
-    predict_call,
+    post_source,
+    refuse_problem,
 )
 from c2vl_serve.errors import ServiceUnreachable
 
@@ -64,7 +67,40 @@ class AsyncClient:
 
         As :meth:`Client.predict`, which tells the arguments and the errors.
         """
-        return answer_of(await self._send(predict_call(source, layout, fps, query)), Prediction)
+        call = post_source("/predict", source, layout, fps, query)
+        return answer_of(await self._send(call), Prediction)
+
+    async def embed(
+        self, source: Source, *, layout: str | None = None, fps: float | None = None, **query: Any
+    ) -> Embeddings:
+        """A vector of length 1 for each person; takes and raises what :meth:`predict` does."""
+        call = post_source("/embed", source, layout, fps, query)
+        return answer_of(await self._send(call), Embeddings)
+
+    async def gallery(self) -> EnrolledList:
+        """All enrolled actions; raises as :meth:`predict`."""
+        return answer_of(await self._send(Call(method="GET", path=ACTIONS)), EnrolledList)
+
+    async def enrol(
+        self,
+        name: str,
+        source: Source,
+        *,
+        layout: str | None = None,
+        fps: float | None = None,
+        **query: Any,
+    ) -> Enrolment:
+        """Teach an action, or give one a further example; one example a call.
+
+        Takes and raises what :meth:`predict` does; a ServiceProblem of status 409 also where the
+        name is a label's or there is no room.
+        """
+        call = post_source(action_path(name), source, layout, fps, query)
+        return answer_of(await self._send(call), Enrolment)
+
+    async def forget(self, name: str) -> None:
+        """Drop an enrolled action and its examples; a ServiceProblem of status 404 if unknown."""
+        refuse_problem(await self._send(Call(method="DELETE", path=action_path(name))))
 
     async def bundle(self) -> Bundle:
         """The card of the bundle that is served; raises as :meth:`predict`."""

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Float
@@ -26,14 +27,17 @@ from c2vl_serve.skeleton.formats.json_object import layout_reference
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 
 __all__ = [
+    "ACTIONS",
     "TRY_AGAIN",
     "Call",
     "Options",
     "Source",
+    "action_path",
     "answer_of",
     "httpx",
     "pause_before_next",
-    "predict_call",
+    "post_source",
+    "refuse_problem",
 ]
 
 try:
@@ -46,6 +50,7 @@ except ImportError as error:
 Source: TypeAlias = str | Path | bytes | SkeletonSequence | Float[np.ndarray, "..."]
 A = TypeVar("A", bound=Answer)
 
+ACTIONS = "/gallery/actions"
 TRY_AGAIN = frozenset({429, 503})
 _FIRST_PAUSE = 0.5  # seconds, doubled each time, where the service does not say
 
@@ -81,19 +86,22 @@ class Options:
         return {"base_url": self.url, "headers": headers, "timeout": self.timeout}
 
 
-def predict_call(
-    source: Source, layout: str | None, fps: float | None, query: dict[str, Any]
+def post_source(
+    path: str, source: Source, layout: str | None, fps: float | None, query: dict[str, Any]
 ) -> Call:
-    """``POST /predict`` with whichever of its bodies suits the source.
+    """``POST`` to a route that takes what ``/predict`` takes, in the body that suits the source.
 
     Raises:
         SequenceError: a file that cannot be read, or an array without layout and fps.
     """
     told = {"layout": layout, "fps": fps, **query}
     params = {key: value for key, value in told.items() if value is not None}
-    return Call(
-        method="POST", path="/predict", rest={"params": params, **_body(source, layout, fps)}
-    )
+    return Call(method="POST", path=path, rest={"params": params, **_body(source, layout, fps)})
+
+
+def action_path(name: str) -> str:
+    """Of an enrolled action, whatever its name holds."""
+    return f"{ACTIONS}/{quote(name, safe='')}"
 
 
 def _body(source: Source, layout: str | None, fps: float | None) -> dict[str, Any]:
@@ -146,8 +154,7 @@ def answer_of(response: httpx.Response, answer: type[A]) -> A:
         ServiceProblem: for any other status of 400 and more.
         ClientError: something answered that is no such service.
     """
-    if response.status_code >= 400:
-        raise _problem(response)
+    refuse_problem(response)
     try:
         return answer.model_validate_json(response.content)
     except ValidationError as error:
@@ -156,6 +163,17 @@ def answer_of(response: httpx.Response, answer: type[A]) -> A:
             f"{response.url} answered with something else than a {answer.__name__} "
             f"({'.'.join(map(str, fault['loc']))}: {fault['msg']}); is this a c2vl-serve service?"
         ) from error
+
+
+def refuse_problem(response: httpx.Response) -> None:
+    """Pass what is no problem; for answers without a body this is all there is to read.
+
+    Raises:
+        ServiceBusy: for 429 and 503.
+        ServiceProblem: for any other status of 400 and more.
+    """
+    if response.status_code >= 400:
+        raise _problem(response)
 
 
 def _problem(response: httpx.Response) -> ServiceProblem:

@@ -4,16 +4,19 @@ import time
 from types import TracebackType
 from typing import Any
 
-from c2vl_serve.client.answers import Bundle, Prediction
+from c2vl_serve.client.answers import Bundle, Embeddings, EnrolledList, Enrolment, Prediction
 from c2vl_serve.client.calls import (
+    ACTIONS,
     TRY_AGAIN,
     Call,
     Options,
     Source,
+    action_path,
     answer_of,
     httpx,
     pause_before_next,
-    predict_call,
+    post_source,
+    refuse_problem,
 )
 from c2vl_serve.errors import ServiceUnreachable
 
@@ -75,7 +78,8 @@ class Client:
                 as an array ``T V C`` or ``T M V C``.
             layout: of an array's joints, such as ``ntu25``.
             fps: of an array's joints, frames per second.
-            query: ``top_k``, ``window`` and ``stride`` (seconds), ``persons``, ``up``, ``draw``.
+            query: ``top_k``, ``window`` and ``stride`` (seconds), ``persons``, ``up``,
+                ``labels`` (comma-separated), ``joints``, ``draw``.
 
         Raises:
             SequenceError: the source cannot be sent.
@@ -83,7 +87,40 @@ class Client:
             ServiceBusy: it stayed busy.
             ServiceUnreachable: there is no service, or no answer in time.
         """
-        return answer_of(self._send(predict_call(source, layout, fps, query)), Prediction)
+        call = post_source("/predict", source, layout, fps, query)
+        return answer_of(self._send(call), Prediction)
+
+    def embed(
+        self, source: Source, *, layout: str | None = None, fps: float | None = None, **query: Any
+    ) -> Embeddings:
+        """A vector of length 1 for each person; takes and raises what :meth:`predict` does."""
+        call = post_source("/embed", source, layout, fps, query)
+        return answer_of(self._send(call), Embeddings)
+
+    def gallery(self) -> EnrolledList:
+        """All enrolled actions; raises as :meth:`predict`."""
+        return answer_of(self._send(Call(method="GET", path=ACTIONS)), EnrolledList)
+
+    def enrol(
+        self,
+        name: str,
+        source: Source,
+        *,
+        layout: str | None = None,
+        fps: float | None = None,
+        **query: Any,
+    ) -> Enrolment:
+        """Teach an action, or give one a further example; one example a call.
+
+        Takes and raises what :meth:`predict` does; a ServiceProblem of status 409 also where the
+        name is a label's or there is no room.
+        """
+        call = post_source(action_path(name), source, layout, fps, query)
+        return answer_of(self._send(call), Enrolment)
+
+    def forget(self, name: str) -> None:
+        """Drop an enrolled action and its examples; a ServiceProblem of status 404 if unknown."""
+        refuse_problem(self._send(Call(method="DELETE", path=action_path(name))))
 
     def bundle(self) -> Bundle:
         """The card of the bundle that is served; raises as :meth:`predict`."""

@@ -122,9 +122,9 @@ class Batcher:
         self._working: set[asyncio.Task[None]] = set()
 
     @property
-    def num_waiting(self) -> int:
-        """Requests in the queue."""
-        return len(self._queue)
+    def depth(self) -> int:
+        """Windows that wait or run, of all requests."""
+        return self._pending
 
     @property
     def estimated_wait(self) -> float:

@@ -159,13 +159,17 @@ def _queues(service: ServiceState) -> Iterator[Metric]:
         "Estimated wait of work that came now.",
         labels=["lane"],
     )
-    depth = GaugeMetricFamily("c2vl_queue_depth", "Work that waits or runs.", labels=["lane"])
+    depth = GaugeMetricFamily(
+        "c2vl_queue_depth",
+        "What waits or runs: skeletons, videos, or windows of the network.",
+        labels=["lane"],
+    )
     for lane in (service.skeletons, service.videos):
         wait.add_metric([lane.name], lane.estimated_wait)
         depth.add_metric([lane.name], lane.depth)
     if service.batcher is not None:
         wait.add_metric(["network"], service.batcher.estimated_wait)
-        depth.add_metric(["network"], service.batcher.num_waiting)
+        depth.add_metric(["network"], service.batcher.depth)
     yield from (wait, depth)
 
 

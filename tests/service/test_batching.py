@@ -82,9 +82,10 @@ def test_windows_of_different_requests_run_together() -> None:
         async with batcher_of(runtime) as batcher:
             asking = [lambda k=k: ask(batcher, k) for k in (1, 2, 3)]
             tasks = await held(runtime, batcher, *asking)
-            assert batcher.num_waiting == 3
+            assert batcher.depth == 4  # one runs
             runtime.may_go.set()
             assert await asyncio.gather(*tasks) == [[0], [1], [2], [3]]
+            assert batcher.depth == 0
             assert runtime.batches == [[0], [1, 2], [3]]
 
     asyncio.run(main())

@@ -22,7 +22,7 @@ from c2vl_serve import (
     ServiceUnreachable,
     SkeletonSequence,
 )
-from c2vl_serve.client.answers import Bundle, Prediction
+from c2vl_serve.client.answers import Bundle, Enrolled, Prediction
 from c2vl_serve.client.calls import pause_before_next
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service.app import create_app
@@ -143,6 +143,52 @@ def test_the_same_for_asyncio_over_asgi(
     asyncio.run(main())
 
 
+def test_embeddings_have_length_1(near: Client, wave: SkeletonSequence) -> None:
+    answer = near.embed(wave)
+    (person,) = answer.persons
+    assert len(person.embedding) == answer.dims
+    assert np.linalg.norm(person.embedding) == pytest.approx(1.0, abs=1e-5)
+    assert near.embed(wave.joints, layout="kinect20", fps=30.0).persons == answer.persons
+    assert answer.bundle == "tiny@1.0.0"
+
+
+def test_the_gallery_is_kept_over_asgi(
+    recognizer: ActionRecognizer, wave: SkeletonSequence, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        settings = ServiceSettings(pose_workers=0, gallery=tmp_path / "gallery.sqlite")
+        app = create_app(settings, recognizer)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app=app)
+            async with AsyncClient("http://test", transport=transport) as client:
+                assert (await client.gallery()).actions == ()
+                name = "push-up (left & right)"
+                assert (await client.enrol(name, wave)).num_examples == 1
+                array: dict[str, Any] = {"layout": "kinect20", "fps": 30.0}
+                again = await client.enrol(name, wave.joints, **array)
+                assert (again.name, again.num_examples) == (name, 2)
+                assert again.frames.read == wave.num_frames
+                assert (await client.gallery()).actions == (Enrolled(name=name, num_examples=2),)
+                assert (await client.predict(wave)).actions[0].label == name
+                vectors = (await client.embed(wave)).persons
+                assert [person.id for person in vectors] == [0]
+                with pytest.raises(ServiceProblem, match="409.*wave"):
+                    await client.enrol("wave", wave)
+                await client.forget(name)
+                assert (await client.gallery()).actions == ()
+                with pytest.raises(ServiceProblem, match="404"):
+                    await client.forget(name)
+
+    asyncio.run(main())
+
+
+def test_the_gallery_is_kept_over_a_socket(near: Client, wave: SkeletonSequence) -> None:
+    assert near.enrol("greeting", wave).num_examples == 1
+    assert near.gallery().actions == (Enrolled(name="greeting", num_examples=1),)
+    near.forget("greeting")
+    assert near.gallery().actions == ()
+
+
 def answering(*answers: httpx.Response) -> Callable[[httpx.Request], httpx.Response]:
     left = list(answers)
 
@@ -200,10 +246,15 @@ def test_a_proxy_s_own_page_is_a_problem_too() -> None:
         of_answers(httpx.Response(502, text="<html>bad gateway")).bundle()
 
 
-def test_answers_hold_every_field_that_the_service_promises(recognizer: ActionRecognizer) -> None:
+def test_answers_hold_every_field_that_the_service_promises() -> None:
     from c2vl_serve.client import answers
-    from c2vl_serve.service import schemas
+    from c2vl_serve.service import embed_routes, gallery_routes, schemas
 
-    for name in ("Action", "Window", "Segment", "Pose", "Person", "Frames", "Prediction"):
-        promised = set(getattr(schemas, name).model_fields)
-        assert promised <= set(getattr(answers, name).model_fields), name
+    for module, names in (
+        (schemas, ("Action", "Window", "Segment", "Pose", "Person", "Frames", "Prediction")),
+        (embed_routes, ("EmbeddedPerson", "Embeddings")),
+        (gallery_routes, ("Enrolled", "EnrolledList", "Enrolment")),
+    ):
+        for name in names:
+            promised = set(getattr(module, name).model_fields)
+            assert promised <= set(getattr(answers, name).model_fields), name

@@ -10,11 +10,12 @@ import httpx2 as httpx
 import pytest
 from fastapi import FastAPI, Request
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service import problems
 from c2vl_serve.service.app import create_app
+from c2vl_serve.service.batching import Batcher
 from c2vl_serve.service.keys import ApiKeyGate
 from c2vl_serve.service.logs import JsonFormatter, TextFormatter
 from c2vl_serve.service.rates import RateLimit
@@ -70,9 +71,49 @@ def test_stages_queues_bundle_and_readiness_are_told(fresh: TestClient) -> None:
     assert got["c2vl_batch_windows_count",] == got["c2vl_batch_windows_sum",] == 1
     assert got["c2vl_ready",] == 1
     assert got["c2vl_bundle_info", "tiny", "onnxruntime/CPUExecutionProvider", "1.0.0"] == 1
-    for lane in ("skeleton", "video"):
+    for lane in ("skeleton", "video", "network"):
         assert got["c2vl_queue_depth", lane] == got["c2vl_queue_wait_seconds", lane] == 0
     assert got["c2vl_pose_workers", "alive"] == got["c2vl_pose_worker_restarts_total",] == 0
+
+
+def test_each_queue_is_told_by_its_own_name(
+    fresh: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Batcher, "depth", 7)
+    monkeypatch.setattr(Batcher, "estimated_wait", 0.25)
+    state = fresh.app.state.service  # type: ignore[attr-defined]
+    monkeypatch.setattr(state.skeletons, "_pending", 3)
+    monkeypatch.setattr(state.videos, "_pending", 2)
+    got = samples(fresh)
+    depths = {lane: got["c2vl_queue_depth", lane] for lane in ("skeleton", "video", "network")}
+    assert depths == {"skeleton": 3, "video": 2, "network": 7}
+    assert got["c2vl_queue_wait_seconds", "network"] == 0.25
+    assert got["c2vl_queue_wait_seconds", "video"] == state.videos.estimated_wait > 0
+
+
+def test_a_websocket_is_counted_and_carries_its_id(
+    fresh: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "c2vl_serve.service.access"):
+        with fresh.websocket_connect("/stream", headers={"X-Request-ID": "mine-1"}) as stream:
+            assert (b"x-request-id", b"mine-1") in stream.extra_headers
+            assert samples(fresh)["c2vl_requests_in_flight", "websocket"] == 1
+            stream.send_text("no JSON")
+            assert stream.receive_json()["problem"]["request_id"] == "mine-1"
+        elsewhere = {"Origin": "http://elsewhere", "X-Request-ID": "mine-2"}
+        with pytest.raises(WebSocketDenialResponse) as refused:
+            fresh.websocket_connect("/stream", headers=elsewhere).__enter__()
+    assert refused.value.headers["x-request-id"] == "mine-2"
+    got = samples(fresh)
+    assert got["c2vl_requests_in_flight", "websocket"] == 0
+    for status in ("101", "403"):
+        assert got["c2vl_requests_total", "WEBSOCKET", "/stream", status] == 1
+    assert got["c2vl_request_seconds_count", "/stream"] == 2
+    lines = [line for line in caplog.records if line.name == "c2vl_serve.service.access"]
+    assert [(line.method, line.route, line.status) for line in lines] == [  # type: ignore[attr-defined]
+        ("WEBSOCKET", "/stream", 101),
+        ("WEBSOCKET", "/stream", 403),
+    ]
 
 
 def test_two_services_do_not_mix(fresh: TestClient, client: TestClient) -> None:

@@ -132,6 +132,7 @@ def test_openapi_describes_the_four_body_forms(client: TestClient) -> None:
         "fps",
         "up",
         "draw",
+        "labels",
         "joints",
     }
     assert {"200", "400", "401", "408", "413", "415", "422", "503"} <= set(operation["responses"])

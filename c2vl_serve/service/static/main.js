@@ -34,15 +34,25 @@ async function open(file) {
   clearAnswer("Looking at it …");
   const shown = showFile(file);
   try {
-    const [answer] = await Promise.all([predict(file, chosenQuery()), shown]);
+    const query = chosenQuery();
+    const [answer] = await Promise.all([predict(file, query), shown]);
     if (clip !== file) return;
-    if (answer === null) clearAnswer("Cancelled.");
-    else present(answer);
+    if (answer === null) withdraw("Cancelled.");
+    else present(answer, "window" in query || "stride" in query);
   } catch (error) {
+    await shown; // else it would come back to the stage
     if (clip !== file) return;
-    clearAnswer("There is no answer to this one.");
+    withdraw("There is no answer to this one.");
     showError(error.message);
   }
+}
+
+/** A clip without an answer is nothing to play or to enrol. */
+function withdraw(words) {
+  clip = null;
+  gallery.clipChanged();
+  stage.withdrawClip();
+  clearAnswer(words);
 }
 
 /** Show a file on the stage, without an answer yet. */
@@ -60,11 +70,11 @@ async function showFile(file) {
   await stage.showClip(url);
 }
 
-function present(answer) {
+function present(answer, withWindows = false) {
   stage.showAnswer(answer);
   showAnswer(answer);
   const duration = durationOf(answer);
-  timeline.show(answer, duration);
+  timeline.show(answer, duration, withWindows);
   byId("position").max = String(duration);
   byId("position").step = "0.1";
   byId("player").hidden = duration === 0;

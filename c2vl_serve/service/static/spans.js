@@ -2,13 +2,18 @@
 
 const HUES = 8;
 
-/** One row a person: the spans and the lane of each, so that none covers another. */
-export function rowsOf(answer, duration) {
+/**
+ * The rows of each person: what they did as a whole, and below it each window if that is wanted.
+ * A row's spans lie in lanes, so that none covers another.
+ */
+export function rowsOf(answer, duration, withWindows) {
   const hues = new Map();
-  return answer.persons.map((person, position) => {
-    const spans = spansOf(person, duration).map((span) => described(span, hues));
-    return { id: person.id, position, spans: inLanes(spans) };
-  });
+  return answer.persons.flatMap((person, position) =>
+    kindsOf(person, duration, withWindows).map(({ kind, spans }) => ({
+      kind,
+      position,
+      spans: inLanes(spans.map((span) => described(span, hues))),
+    })));
 }
 
 /** The span that a moment belongs to: of those around it, the one whose middle is nearest. */
@@ -18,10 +23,11 @@ export function spanAt(row, time) {
   return around.sort((one, other) => distance(one) - distance(other))[0] ?? null;
 }
 
-function spansOf(person, duration) {
-  if (person.segments?.length) return person.segments;
-  if (person.windows.length) return person.windows;
-  return [{ start: 0, end: duration, actions: person.actions, recognised: person.recognised }];
+function kindsOf({ segments, windows, actions, recognised }, duration, withWindows) {
+  const whole = { start: 0, end: duration, actions, recognised };
+  const kinds = [segments.length ? { kind: "segments", spans: segments } : { kind: "whole clip", spans: [whole] }];
+  if (withWindows && windows.length) kinds.push({ kind: "windows", spans: windows });
+  return kinds;
 }
 
 // A segment names its action itself; a window lists several, best first.

@@ -49,6 +49,11 @@ export class Stage {
     return plays;
   }
 
+  /** Invite another clip, unless this one is a video that can be seen. */
+  withdrawClip() {
+    if (!this.clock.isVideo) this.#show("empty", 16 / 9);
+  }
+
   /** Draw the persons of an answer from now on. */
   showAnswer(answer) {
     this.persons = answer.persons.filter((person) => person.pose);

@@ -1,4 +1,4 @@
-// The timeline: a row a person, a button a span. Arrow keys go from span to span, Enter seeks.
+// The timeline: a button a span, in rows. Arrow keys go from span to span, Enter seeks.
 
 import { colourOf } from "./drawing.js";
 import { byId, make } from "./elements.js";
@@ -22,15 +22,16 @@ export class Timeline {
     this.root.replaceChildren();
   }
 
-  show(answer, duration) {
+  /** Segments; each person's windows as well where somebody asked for windows. */
+  show(answer, duration, withWindows = false) {
     this.clear();
     this.duration = duration;
-    this.rows = rowsOf(answer, duration);
+    this.rows = rowsOf(answer, duration, withWindows);
     this.root.append(...this.rows.map((row) => this.#row(row)));
     this.#makeReachable(this.buttons[0]);
   }
 
-  /** Mark what is being done at a time; the first person's span then, or null. */
+  /** Mark what is being done at a time; the span of the first row then, or null. */
   mark(time) {
     const current = this.rows.map((row) => spanAt(row, time));
     for (const button of this.buttons) {
@@ -44,7 +45,7 @@ export class Timeline {
     const lanes = Math.max(1, ...row.spans.map((span) => span.lane + 1));
     track.style.setProperty("--lanes", String(lanes));
     track.append(...row.spans.map((span) => this.#button(span)));
-    const name = `Person ${row.position + 1}`;
+    const name = `Person ${row.position + 1}, ${row.kind}`;
     const line = make("div", { className: "row", role: "group", "aria-label": name });
     if (this.rows.length > 1) line.append(personMark(row.position, name));
     line.append(track);
