@@ -19,7 +19,7 @@ from c2vl_serve.pose.timeline import at_constant_rate
 from c2vl_serve.pose.tracking import track_persons
 from c2vl_serve.pose.video import VideoFrame
 from c2vl_serve.pose.views import view_of
-from c2vl_serve.recognition.answers import Recognition
+from c2vl_serve.recognition.answers import PersonAnswer, Recognition
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.watch.person_ids import PersonIds
 
@@ -54,6 +54,12 @@ class Moment:
     found: Recognition | None
     is_new: bool
     fps: float
+
+    @property
+    def persons(self) -> list[PersonAnswer]:
+        """Those of the latest answer by their numbers, so that no line jumps."""
+        found = self.found.persons if self.found is not None else ()
+        return sorted(found, key=lambda person: person.id)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -22,7 +22,7 @@ def window(first: int, last: int, *, num: int = 2) -> tuple[PersonTracks, np.nda
 def test_numbers_stay_where_clearness_changes() -> None:
     ids = PersonIds()
     found = []
-    for first in range(0, 150, 8):
+    for first in range(0, 150, 30):
         tracks, times = window(first, first + 60)
         left_first = tracks.image[0, 0, 0, 0] < tracks.image[0, 1, 0, 0]
         found.append((left_first, ids.of(tracks, times)))
