@@ -1,10 +1,13 @@
 """How well segments find the actions of untrimmed input: the tables of docs/timeline.md.
 
+    python benchmarks/untrimmed.py --data ../shared/data --split train
     python benchmarks/untrimmed.py --data ../shared/data
 
-No set here has untrimmed recordings with times. Eight clips of one test subject of UTD-MHAD, of
+No set here has untrimmed recordings with times. Eight clips of one subject of UTD-MHAD, of
 classes drawn at random, are joined end to end, each of them once (about two seconds an action) or
 three times (about seven). The joints jump where clips meet, which a real recording does not.
+
+What a change costs is chosen on the training subjects; the test subjects say how good that is.
 
 Measured are the seconds with the right label, and F1 of the segments: one is right where it
 overlaps a true one of its label by half of what both cover, and each true one counts once.
@@ -23,9 +26,9 @@ from c2vl_serve.recognition.segments import CHANGE_COST, Segment, segments
 from c2vl_serve.skeleton.layout import KINECT20
 from c2vl_serve.skeleton.sampling import probabilities
 from c2vl_training.data.packed import PackedSet, read_packed
-from c2vl_training.data.sets import set_file
+from c2vl_training.data.sets import SETS, set_file
 
-SUBJECTS = (2, 4, 6)
+SET = "utd_mhad"
 NUM_SEQUENCES = 4  # of each subject
 NUM_CLIPS = 8  # of each sequence
 FPS = 30.0
@@ -38,7 +41,7 @@ console = Console(width=100)
 
 
 def joined(
-    packed: PackedSet, labels: dict[str, int], subject: int, turns: int, rng: np.random.Generator
+    packed: PackedSet, labels: dict[str, int], subject: float, turns: int, rng: np.random.Generator
 ) -> tuple[SkeletonSequence, list[Segment]]:
     """Clips of one subject, each ``turns`` times, and what is done from when to when."""
     order = [packed.joint_names.index(joint) for joint in KINECT20.joints]
@@ -46,7 +49,7 @@ def joined(
     parts, truth, start = [], [], 0.0
     for clip in rng.choice(own, NUM_CLIPS, replace=False):
         part = np.concatenate([packed.clips[clip][:, order]] * turns)
-        label = labels[f"utd_mhad:{packed.class_names[packed.labels[clip]]}"]
+        label = labels[f"{SET}:{packed.class_names[packed.labels[clip]]}"]
         end = start + len(part) / FPS
         truth.append(Segment(start, end, label, 1.0))
         parts.append(part)
@@ -88,12 +91,17 @@ def shipped(recognizer: ActionRecognizer, sequence: SkeletonSequence) -> list[Se
     return [Segment(s.start, s.end, indices[s.label], s.score) for s in person.segments]
 
 
-METHODS: dict[str, Method] = {
-    "nearest window of 2 s": nearest,
-    "mean of windows of 2 s": smoothed(2.0, 0.0),
-    f"the same, changes cost {CHANGE_COST:g} (shipped)": shipped,
-    "the same, changes cost 4": smoothed(2.0, 4.0),
-    "windows of 4.3 s, changes cost 1": smoothed(MODEL_WINDOW, CHANGE_COST),
+METHODS: dict[str, dict[str, Method]] = {
+    "train": {
+        f"changes cost {cost:g}": smoothed(2.0, cost) for cost in (0, 0.25, 0.5, 1, 1.5, 2, 4)
+    },
+    "test": {
+        "nearest window of 2 s": nearest,
+        "mean of windows of 2 s": smoothed(2.0, 0.0),
+        f"the same, changes cost {CHANGE_COST:g} (shipped)": shipped,
+        "the same, changes cost 4": smoothed(2.0, 4.0),
+        f"windows of 4.3 s, changes cost {CHANGE_COST:g}": smoothed(MODEL_WINDOW, CHANGE_COST),
+    },
 }
 
 
@@ -118,8 +126,10 @@ def _overlap(one: Segment, other: Segment) -> float:
     return max(0.0, common) / (max(one.end, other.end) - min(one.start, other.start))
 
 
-def measure(recognizer: ActionRecognizer, packed: PackedSet, turns: int) -> None:
+def measure(recognizer: ActionRecognizer, packed: PackedSet, split: str, turns: int) -> None:
     """Print a table."""
+    is_test = SETS[SET].test(packed)
+    subjects = np.unique(packed.extra["subjects"][is_test == (split == "test")])
     sources = recognizer.bundle.card.label_sources
     labels = {
         source: index
@@ -129,15 +139,16 @@ def measure(recognizer: ActionRecognizer, packed: PackedSet, turns: int) -> None
     rng = np.random.default_rng(0)
     inputs = [
         joined(packed, labels, subject, turns, rng)
-        for subject in SUBJECTS
+        for subject in subjects
         for _ in range(NUM_SEQUENCES)
     ]
     num_true = sum(len(truth) for _, truth in inputs)
     seconds = sum(truth[-1].end for _, truth in inputs)
-    table = Table(title=f"{len(inputs)} sequences, {seconds:.0f} s, {num_true} actions")
+    size = f"{len(inputs)} sequences, {seconds:.0f} s, {num_true} actions"
+    table = Table(title=f"{split} subjects {', '.join(map(str, subjects))}: {size}")
     for column in ("segments from", "seconds right %", "F1 %", "segments"):
         table.add_column(column)
-    for name, method in METHODS.items():
+    for name, method in METHODS[split].items():
         found = [method(recognizer, sequence) for sequence, _ in inputs]
         pairs = [(f, truth) for f, (_, truth) in zip(found, inputs, strict=True)]
         count = sum(map(len, found))
@@ -154,11 +165,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--bundle", default="everyday")
+    parser.add_argument("--split", choices=METHODS, default="test")
     arguments = parser.parse_args()
     recognizer = ActionRecognizer.load(arguments.bundle)
-    packed = read_packed(set_file("utd_mhad", arguments.data))
+    packed = read_packed(set_file(SET, arguments.data))
     for turns in (1, 3):
-        measure(recognizer, packed, turns)
+        measure(recognizer, packed, arguments.split, turns)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from c2vl_serve.pose.live_poses import LivePoses
 from c2vl_serve.pose.live_source import LiveSource, open_source
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service.settings import read_settings
-from c2vl_serve.watch.terminal import panel
+from c2vl_serve.watch.terminal import line, panel
 from c2vl_serve.watch.watcher import Moment, Watcher
 from c2vl_serve.watch.window import OverlayWindow
 
@@ -71,13 +71,22 @@ def _chosen_show(
         return lambda moment: _print_json(moment, source)
     if window:
         return stack.enter_context(OverlayWindow()).show
-    live = stack.enter_context(Live(console=Console(), auto_refresh=False))
+    console = Console()
+    if not console.is_terminal:
+        return _print_line
+    live = stack.enter_context(Live(console=console, auto_refresh=False))
 
     def show(moment: Moment) -> bool:
         live.update(panel(moment, name, source.num_dropped), refresh=True)
         return True
 
     return show
+
+
+def _print_line(moment: Moment) -> bool:
+    if moment.is_new:
+        typer.echo(line(moment))
+    return True
 
 
 def _print_json(moment: Moment, source: LiveSource) -> bool:

@@ -15,11 +15,10 @@ _BAR = 30  # characters, of a score of 1
 
 def panel(moment: Moment, source: str, num_dropped: int) -> Panel:
     """The current action of each person, scores as bars, and how it goes."""
-    persons = moment.found.persons if moment.found is not None else ()
-    parts: list[RenderableType] = [_person(person) for person in persons]
+    parts: list[RenderableType] = [_person(person) for person in moment.persons]
     if moment.found is None:
         parts = [Text("looking ...", style="dim")]
-    elif not persons:
+    elif not parts:
         parts = [Text("nobody is seen", style="dim")]
     state = (
         f"{moment.frame.time:.1f} s · {moment.poses.num_poses} in the picture · "
@@ -33,6 +32,16 @@ def panel(moment: Moment, source: str, num_dropped: int) -> Panel:
         subtitle_align="left",
         width=76,
     )
+
+
+def line(moment: Moment) -> str:
+    """One answer in one line, for a file or a pipe, where no panel can be drawn again."""
+    said = [
+        f"person {person.id}: {person.actions[0].label}{'' if person.recognised else '?'} "
+        f"{person.actions[0].score:.2f}"
+        for person in moment.persons
+    ]
+    return f"{moment.frame.time:6.1f} s  " + (", ".join(said) or "nobody is seen")
 
 
 def _person(person: PersonAnswer) -> RenderableType:

@@ -6,7 +6,7 @@ as a short video would be; frames in between only renew the picture.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +19,9 @@ from c2vl_serve.pose.timeline import at_constant_rate
 from c2vl_serve.pose.tracking import track_persons
 from c2vl_serve.pose.video import VideoFrame
 from c2vl_serve.pose.views import view_of
-from c2vl_serve.recognition.answers import Recognition
+from c2vl_serve.recognition.answers import PersonAnswer, Recognition
 from c2vl_serve.recognition.recognizer import ActionRecognizer
+from c2vl_serve.watch.person_ids import PersonIds
 
 Estimate = Callable[[np.ndarray, float], FramePoses]
 
@@ -54,6 +55,12 @@ class Moment:
     is_new: bool
     fps: float
 
+    @property
+    def persons(self) -> list[PersonAnswer]:
+        """Those of the latest answer by their numbers, so that no line jumps."""
+        found = self.found.persons if self.found is not None else ()
+        return sorted(found, key=lambda person: person.id)
+
 
 @dataclass(kw_only=True, slots=True)
 class Watcher:
@@ -73,6 +80,7 @@ class Watcher:
     top_k: int = 5
     stride: float = 0.5
     _seen: deque[_Seen] = field(default_factory=deque)
+    _ids: PersonIds = field(default_factory=PersonIds)
     _found: Recognition | None = None
     _answered_at: float = -np.inf
 
@@ -108,9 +116,11 @@ class Watcher:
             views=np.stack([seen.view for seen in self._seen]),
             smooth=self.persons > 1,  # with one pose MediaPipe has smoothed already
         )
+        ids = self._ids.of(tracks, times)
         sequence = sequence_of(at_constant_rate(tracks, times, fps=POSE_FPS))
         if sequence is None:
             return Recognition(actions=(), recognised=False, persons=(), notes=(), timing_ms={})
+        sequence = replace(sequence, person_ids=ids)
         return self.recognizer.recognise(sequence, top_k=self.top_k, max_persons=self.persons)
 
     def _fps(self) -> float:

@@ -77,10 +77,10 @@ def overlay(moment: Moment) -> UInt8[np.ndarray, "H W 3"]:
 
 def _captions(moment: Moment) -> list[tuple[str, str]]:
     """A line for each person, and its colour."""
-    if moment.found is None or not moment.found.persons:
+    if not moment.persons:
         return [("looking ..." if moment.found is None else "nobody is seen", "#dddddd")]
     lines = []
-    for person in moment.found.persons:
+    for person in moment.persons:
         best = person.actions[0]
         mark, colour = ("", "#7cff4f") if person.recognised else ("?", "#ffd24f")
         lines.append((f"{best.label}{mark}  {best.score:.2f}", colour))

@@ -21,7 +21,7 @@ from c2vl_serve.pose.estimator import FramePoses
 from c2vl_serve.pose.live_source import CameraSource, open_source
 from c2vl_serve.pose.video import VideoFrame
 from c2vl_serve.recognition.recognizer import ActionRecognizer
-from c2vl_serve.watch.terminal import panel
+from c2vl_serve.watch.terminal import line, panel
 from c2vl_serve.watch.watcher import Moment, Watcher
 from c2vl_serve.watch.window import OverlayWindow, overlay
 from tests.pose.conftest import body, poses
@@ -89,6 +89,28 @@ def test_the_terminal_shows_action_scores_and_state(recognizer: ActionRecognizer
     assert "person 0: " + best.label in text
     assert f"{best.score:.2f}" in text
     assert "1 in the picture · 15.0 frames a second · 3 dropped" in text
+
+
+def test_without_a_terminal_an_answer_is_a_line(recognizer: ActionRecognizer) -> None:
+    moment = watched(Watcher(recognizer=recognizer, estimate=somebody), 2.0)[-1]
+    best = moment.found.actions[0]  # type: ignore[union-attr]
+    assert line(moment).startswith(f"   1.9 s  person 0: {best.label}")
+    assert line(moment).endswith(f" {best.score:.2f}")
+    empty = watched(Watcher(recognizer=recognizer, estimate=nobody), 2.0)[-1]
+    assert line(empty) == "   1.9 s  nobody is seen"
+
+
+def two(image: np.ndarray, time: float) -> FramePoses:
+    """One comes nearer while the other goes away; MediaPipe's order of them changes."""
+    people = [body(0.3, size=0.6 + 0.1 * time), body(0.9, size=1.1 - 0.1 * time)]
+    return poses(*(people if round(15 * time) % 2 else people[::-1]))
+
+
+def test_two_people_keep_their_numbers(recognizer: ActionRecognizer) -> None:
+    watcher = Watcher(recognizer=recognizer, estimate=two, persons=2)
+    answers = [m.found for m in watched(watcher, 8.0) if m.is_new and m.found is not None]
+    orders = {tuple(person.id for person in found.persons) for found in answers}
+    assert orders == {(0, 1), (1, 0)}  # the clearest first, by numbers that stay
 
 
 def test_the_overlay_draws_the_person_and_the_caption(recognizer: ActionRecognizer) -> None:
