@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -11,13 +12,16 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from c2vl_serve.errors import C2VLError  # noqa: E402
 from c2vl_training import supervised  # noqa: E402
+from c2vl_training.checkpoint import read_checkpoint  # noqa: E402
 from c2vl_training.cli import app  # noqa: E402
 from c2vl_training.config import Member  # noqa: E402
 from c2vl_training.data.pool import Pool, load_pool  # noqa: E402
 from c2vl_training.distill import Teacher, distill  # noqa: E402
+from c2vl_training.evaluate.clips import sequences_of  # noqa: E402
 from c2vl_training.model.classifier import Classifier, ClassifierConfig  # noqa: E402
 from c2vl_training.model.temporal import TemporalConfig, TemporalEncoder  # noqa: E402
 from c2vl_training.objectives.distillation import DistillationConfig, feature_distance  # noqa: E402
+from c2vl_training.pretrained import read_pretrained  # noqa: E402
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd  # noqa: E402
 from tests.training.test_supervised import TINY  # noqa: E402
 
@@ -152,6 +156,37 @@ def test_commands_from_encoder_to_student(tmp_path: Path) -> None:
     )
     assert "3 steps, no label read" in told
     assert "top-1" in run("knn", str(student / "encoder.safetensors"), *of_set)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("c2vl_training.fit.unknown_clips", lambda _, pool: sequences_of(pool)[:4])
+        tuned = tmp_path / "tuned"
+        told = run(
+            "finetune", encoder, "utd_mhad", "--data", data, "--out", str(tuned), "--steps", "3"
+        )
+    assert "utd_mhad, 6 test clips: top-1" in told
+    checkpoint = read_checkpoint(tuned / "utd_mhad.safetensors")
+    assert checkpoint.card["training"]["recipe"] == "utd_mhad"
+    assert json.loads((tuned / "report.json").read_text())["command"].startswith("c2vl-train")
+    assert (tuned / "log" / "final-run-1-of-1" / "log.csv").exists()
     refused = runner.invoke(app, ["zeroshot", encoder, *of_set])
     assert isinstance(refused.exception, C2VLError)
     assert "has no language head" in str(refused.exception)
+
+
+def test_transfer_measures_what_it_did_not_learn_from(tmp_path: Path) -> None:
+    write_made_utd(tmp_path)
+    with np.load(tmp_path / "utd_mhad" / "utd_mhad.npz") as arrays:
+        (tmp_path / "nw_ucla").mkdir()
+        views = np.where(arrays["subjects"] == 2, 3, 1)
+        np.savez(tmp_path / "nw_ucla" / "nw_ucla.npz", views=views, **arrays)
+    out, report = tmp_path / "encoder.safetensors", tmp_path / "numbers.json"
+    words = ["transfer", "skeleton_only", "--set", "nw_ucla", "--data", str(tmp_path)]
+    words += ["--out", str(out), "--steps", "2", "--report", str(report)]
+    done = CliRunner().invoke(app, [*words, "--from", "utd_mhad"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(report.read_text())
+    assert [(row["protocol"], row["set"]) for row in rows] == [
+        ("linear", "nw_ucla"), ("knn", "nw_ucla"),
+    ]  # fmt: skip
+    assert read_pretrained(out).run["noted"]["sets"] == ["utd_mhad"]
+    refused = CliRunner().invoke(app, [*words, "--from", "nw_ucla"])
+    assert "cannot be learned from" in str(refused.exception)

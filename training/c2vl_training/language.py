@@ -207,9 +207,12 @@ def fitted_temperature(
 
 
 def with_language(
-    checkpoint: Checkpoint, head: LanguageHead, further: tuple[str, ...], tower: TextTower,
+    checkpoint: Checkpoint,
+    head: LanguageHead,
+    further: tuple[str, ...],
+    tower: TextTower,
     temperature: float,
-) -> Checkpoint:  # fmt: skip
+) -> Checkpoint:
     """The checkpoint with a head and a vocabulary: its labels, then the further texts."""
     texts = vocabulary(checkpoint.labels, further)
     language = Language(

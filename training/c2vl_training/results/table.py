@@ -35,8 +35,8 @@ def finished(out: Path) -> list[dict[str, Any]]:
 def tables(cells: Iterable[dict[str, Any]]) -> str:
     """One table a set: mean and spread over seeds of top-1 in percent."""
     known = list(cells)
-    return "\n".join(_table(name, [cell for cell in known if cell["set_name"] == name])
-                     for name in SETS)  # fmt: skip
+    per_set = {name: [cell for cell in known if cell["set_name"] == name] for name in SETS}
+    return "\n".join(_table(name, cells) for name, cells in per_set.items())
 
 
 def _table(set_name: str, cells: list[dict[str, Any]]) -> str:
