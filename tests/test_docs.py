@@ -6,7 +6,6 @@ from pathlib import Path
 from fastapi.routing import APIWebSocketRoute
 
 from c2vl_serve.service.app import create_app
-from c2vl_serve.service.engine import CPU_BATCH, GPU_BATCH
 from c2vl_serve.service.page import PAGE
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.settings import ServiceSettings
@@ -16,11 +15,7 @@ from c2vl_serve.skeleton.layout import BODY15, LAYOUTS
 
 DOCS = Path(__file__).parents[1] / "docs"
 # Defaults that depend on the machine are told in words.
-IN_WORDS = {
-    "workers": "number of cores",
-    "max_batch": f"{CPU_BATCH} on CPU, {GPU_BATCH} on GPU",
-    "pose_workers": "number of cores, at most 4",
-}
+IN_WORDS = {"workers": "number of cores", "pose_workers": "number of cores, at most 4"}
 
 
 def _rows(document: str, heading: str) -> list[list[str]]:

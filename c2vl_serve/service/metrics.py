@@ -170,6 +170,9 @@ def _queues(service: ServiceState) -> Iterator[Metric]:
     if service.batcher is not None:
         wait.add_metric(["network"], service.batcher.estimated_wait)
         depth.add_metric(["network"], service.batcher.depth)
+        num_outside = service.turnstile.num_waiting
+        wait.add_metric(["turnstile"], num_outside * service.batcher.pace)
+        depth.add_metric(["turnstile"], num_outside)
     yield from (wait, depth)
 
 

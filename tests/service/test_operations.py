@@ -21,6 +21,7 @@ from c2vl_serve.service.logs import JsonFormatter, TextFormatter
 from c2vl_serve.service.rates import RateLimit
 from c2vl_serve.service.request_ids import REQUEST_ID, chosen_id
 from c2vl_serve.service.settings import ServiceSettings
+from c2vl_serve.service.turnstile import Turnstile
 
 from .test_predict import SKELETON
 
@@ -71,7 +72,7 @@ def test_stages_queues_bundle_and_readiness_are_told(fresh: TestClient) -> None:
     assert got["c2vl_batch_windows_count",] == got["c2vl_batch_windows_sum",] == 1
     assert got["c2vl_ready",] == 1
     assert got["c2vl_bundle_info", "tiny", "onnxruntime/CPUExecutionProvider", "1.0.0"] == 1
-    for lane in ("skeleton", "video", "network"):
+    for lane in ("turnstile", "skeleton", "video", "network"):
         assert got["c2vl_queue_depth", lane] == got["c2vl_queue_wait_seconds", lane] == 0
     assert got["c2vl_pose_workers", "alive"] == got["c2vl_pose_worker_restarts_total",] == 0
 
@@ -82,11 +83,13 @@ def test_each_queue_is_told_by_its_own_name(
     monkeypatch.setattr(Batcher, "depth", 7)
     monkeypatch.setattr(Batcher, "estimated_wait", 0.25)
     state = fresh.app.state.service  # type: ignore[attr-defined]
+    monkeypatch.setattr(Turnstile, "num_waiting", 40)
     monkeypatch.setattr(state.skeletons, "_pending", 3)
     monkeypatch.setattr(state.videos, "_pending", 2)
     got = samples(fresh)
-    depths = {lane: got["c2vl_queue_depth", lane] for lane in ("skeleton", "video", "network")}
-    assert depths == {"skeleton": 3, "video": 2, "network": 7}
+    expected = {"turnstile": 40, "skeleton": 3, "video": 2, "network": 7}
+    assert {lane: got["c2vl_queue_depth", lane] for lane in expected} == expected
+    assert got["c2vl_queue_wait_seconds", "turnstile"] == 40 * state.batcher.pace > 0
     assert got["c2vl_queue_wait_seconds", "network"] == 0.25
     assert got["c2vl_queue_wait_seconds", "video"] == state.videos.estimated_wait > 0
 
