@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
 from c2vl_serve.errors import ActionConflict, GalleryError, UnknownAction
 
@@ -22,29 +22,41 @@ NAME_MARKS = " -_'()&+."  # allowed in names beside letters and digits; commas s
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalleryScale:
-    """How a cosine becomes a score, measured by ``benchmarks/gallery.py``.
+    """How a cosine becomes a score, chosen by ``benchmarks/gallery.py``.
 
     Attributes:
-        boundary: the cosine whose score is just the bundle's threshold, so that "recognised" asks
-            as much of an enrolled action as of a label.
+        boundary: the cosine with a prototype of many examples whose score is just the bundle's
+            threshold, so that "recognised" asks as much of an enrolled action as of a label.
+        slack: how much lower the boundary is for one example, half of it for two, and so on: the
+            fewer examples, the farther their mean lies from what it stands for.
         width: cosine over which the odds change by a factor of e.
     """
 
-    boundary: float = 0.90
+    boundary: float = 0.88
+    slack: float = 0.04
     width: float = 0.04
 
+    def boundaries(self, num_examples: Int64[np.ndarray, " G"]) -> Float64[np.ndarray, " G"]:
+        """The boundary of actions with so many examples."""
+        return self.boundary - self.slack / num_examples
+
     def scores(
-        self, cosines: Float64[np.ndarray, "N G"], threshold: float
+        self,
+        cosines: Float64[np.ndarray, "N G"],
+        num_examples: Int64[np.ndarray, " G"],
+        threshold: float,
     ) -> Float64[np.ndarray, "N G"]:
         """How likely each action is; what is missing to 1 is everything else.
 
         Args:
             cosines: of windows with prototypes.
+            num_examples: that each prototype is the mean of.
             threshold: the bundle's, which a cosine at the boundary reaches.
         """
-        logits = (cosines - self.boundary) / self.width + np.log(threshold / (1 - threshold))
+        beyond = (cosines - self.boundaries(num_examples)) / self.width
+        logits = beyond + np.log(threshold / (1 - threshold))
         # The softmax over all actions and one more, "everything else", whose logit is 0.
-        highest = np.maximum(logits.max(axis=1, keepdims=True), 0)
+        highest = logits.max(axis=1, keepdims=True, initial=0)
         weights = np.exp(logits - highest)
         return weights / (np.exp(-highest) + weights.sum(axis=1, keepdims=True))
 
@@ -88,11 +100,15 @@ class Gallery:
             representation: of windows, of any length.
             threshold: the bundle's, which a cosine at the boundary reaches.
         """
+        counts = np.array([len(action.examples) for action in self.actions.values()], np.int64)
+        return self.scale.scores(self.cosines(representation), counts, threshold)
+
+    def cosines(self, representation: Float32[np.ndarray, "N D"]) -> Float64[np.ndarray, "N G"]:
+        """How alike each window is to each action's prototype, -1 to 1."""
         if not self.actions:
             return np.empty((len(representation), 0))
         prototypes = np.stack([action.prototype for action in self.actions.values()])
-        cosines = unit(representation).astype(np.float64) @ prototypes.T
-        return self.scale.scores(cosines, threshold)
+        return unit(representation).astype(np.float64) @ prototypes.T
 
     def action(self, name: str) -> EnrolledAction:
         """The action of this name.

@@ -21,7 +21,7 @@ from c2vl_serve.recognition.judging import LabelJudge, TextJudge, judge_of
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.texts import TextVocabulary
 
-SCALE = GalleryScale(boundary=0.8, width=0.05)
+SCALE = GalleryScale(boundary=0.8, slack=0.0, width=0.05)
 
 
 def gallery(**examples: list[list[float]]) -> Gallery:
@@ -47,6 +47,13 @@ def outputs(bundle: ModelBundle, label: str, representation: list[float]) -> Out
 def test_the_prototype_is_the_mean_direction() -> None:
     action = gallery(jack=[[2, 0], [0, 3]]).actions["jack"]
     np.testing.assert_allclose(action.prototype, [np.sqrt(0.5)] * 2, rtol=1e-6)
+
+
+def test_few_examples_have_a_lower_boundary() -> None:
+    scale = replace(SCALE, slack=0.1)
+    cosines = np.array([[0.7, 0.75, 0.79]])
+    scores = scale.scores(cosines, np.array([1, 2, 10]), 0.5)
+    assert scores[0] == pytest.approx([1 / 4] * 3)  # each as likely as everything else
 
 
 def test_the_boundary_scores_the_bundles_threshold() -> None:
