@@ -47,13 +47,18 @@ def line(moment: Moment) -> str:
 def _person(person: PersonAnswer) -> RenderableType:
     best = person.actions[0]
     headline = Text(f"person {person.id}: ", style="dim")
-    if person.recognised:
-        headline.append(best.label, style="bold green")
-    else:
-        headline.append(f"{best.label}?", style="bold yellow")
+    colour = "green" if person.recognised else "yellow"
+    headline.append(best.label if person.recognised else f"{best.label}?", style=f"bold {colour}")
+    if not person.recognised:
         headline.append("  not recognised", style="dim")
     table = Table.grid(padding=(0, 1))
     for action in person.actions:
-        bar = ProgressBar(total=1.0, completed=action.score, width=_BAR)
+        bar = ProgressBar(
+            total=1.0,
+            completed=action.score,
+            width=_BAR,
+            complete_style=colour,
+            finished_style=colour,
+        )
         table.add_row(escape(action.label), bar, f"{action.score:.2f}")
     return Group(headline, table)
