@@ -113,7 +113,7 @@ def test_what_is_wrong_is_one_sentence_and_leaves_nothing(
 def test_a_missing_extra_is_an_install_line(
     run: Run, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lacking(*_: object) -> None:
+    def lacking(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'onnxscript.ir'", name="onnxscript.ir")
 
     monkeypatch.setattr("c2vl_export.package.write_onnx", lacking)
