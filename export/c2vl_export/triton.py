@@ -67,7 +67,10 @@ def config_text(bundle: ModelBundle, max_batch: int) -> str:
     """``config.pbtxt``: a message ``inference.ModelConfig`` of Triton's protocol, as text."""
     graph = onnx.load(bundle.model_path).graph
     is_plan = bundle.card.runtime == "tensorrt"
-    input_name, window = _entry(graph.input[0])
+    config = bundle.card.preprocessing
+    # A network that takes other lengths is served with the bundle's own.
+    input_name = graph.input[0].name
+    window = [config.num_channels, config.num_frames, config.num_joints, 1]
     outputs = ",\n".join(_output(*_entry(entry)) for entry in graph.output)
     preferred = [size for size in PREFERRED_BATCHES if size <= max_batch] or [max_batch]
     return f"""\

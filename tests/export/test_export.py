@@ -188,6 +188,10 @@ def test_shipped_checkpoint_is_the_shipped_bundle() -> None:
     with torch.no_grad():
         logits, representation = checkpoint.model(torch.from_numpy(x))
     np.testing.assert_allclose(logits.numpy(), bundle.golden.logits, atol=1e-5)
-    found, found_representation = OnnxRuntime(bundle).run(x)
+    found, found_representation, concept = OnnxRuntime(bundle).run(x)
+    assert checkpoint.language is not None
+    with torch.no_grad():
+        expected = checkpoint.language.head(representation).numpy()
+    np.testing.assert_allclose(concept, expected, atol=1e-4)
     np.testing.assert_allclose(found, logits.numpy(), atol=1e-4)
     np.testing.assert_allclose(found_representation, representation.numpy(), atol=1e-4)

@@ -44,7 +44,8 @@ def test_the_configuration_is_a_model_config(everyday: ModelBundle) -> None:
     (given,) = config.input
     assert (given.name, list(given.dims)) == ("skeletons", window)
     assert given.data_type == model_config_pb2.TYPE_FP32
-    logits, representation = config.output
+    logits, representation, concept = config.output
+    assert (concept.name, len(concept.dims)) == ("concept", 1)
     assert (logits.name, list(logits.dims)) == ("logits", [len(card.labels)])
     assert logits.label_filename == "labels.txt"
     assert representation.name == "representation"
