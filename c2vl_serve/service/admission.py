@@ -4,6 +4,7 @@ The Content-Type tells which queue a request will stand in. A refusal is made of
 ready, because an overloaded service has better things to do than to compose them.
 """
 
+import asyncio
 import math
 from functools import lru_cache
 
@@ -22,7 +23,8 @@ class Admission:
     """503 with a computed ``Retry-After`` for what would wait too long, or comes while draining.
 
     The state is ``scope["app"].state.service``. Answers that are sent while the service drains
-    carry ``Connection: close``, so that clients look for another server.
+    carry ``Connection: close``, so that clients look for another server; a request that is given
+    up then is told so, too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,7 +43,11 @@ class Admission:
                 await self._app(scope, receive, send)
             return
 
+        has_begun = False
+
         async def send_and_close(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             if state.is_draining and message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
@@ -52,7 +58,13 @@ class Admission:
                 state.num_refused += 1
                 await refusal(scope, receive, send_and_close)
                 return
-        await self._app(scope, receive, send_and_close)
+        try:
+            await self._app(scope, receive, send_and_close)
+        except asyncio.CancelledError:
+            # The server gives up what did not end within ``finish_seconds``.
+            if has_begun or not state.is_draining:
+                raise
+            await _draining()(scope, receive, send_and_close)
 
 
 def _refusal_of(state: ServiceState, scope: Scope) -> Response | None:

@@ -11,6 +11,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from c2vl_serve.recognition.recognizer import ActionRecognizer
+from c2vl_serve.service.admission import Admission
 from c2vl_serve.service.app import create_app
 from c2vl_serve.service.batching import Batcher
 from c2vl_serve.service.lanes import Lane
@@ -133,3 +134,35 @@ def test_a_service_that_drains_says_so_and_takes_nothing_new(
     with pytest.raises(WebSocketDisconnect) as caught, client.websocket_connect("/stream"):
         pass
     assert caught.value.code == 1012
+
+
+@pytest.mark.parametrize("is_draining", [True, False])
+def test_what_is_given_up_while_stopping_is_told_so(client: TestClient, is_draining: bool) -> None:
+    """The server cancels what did not end in time; the client must not take that for a fault."""
+    app = client.app
+    assert isinstance(app, FastAPI)
+    sent: list[Message] = []
+
+    async def give_up() -> None:
+        began = asyncio.Event()
+
+        async def never(scope: Any, receive: Any, send: Any) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "app": app, "headers": [], "state": {}}
+        task = asyncio.create_task(Admission(never)(scope, receive, send))
+        await began.wait()
+        state_of(app).is_draining = is_draining
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() is not is_draining
+
+    asyncio.run(give_up())
+    assert [message.get("status") for message in sent] == ([503, None] if is_draining else [])
