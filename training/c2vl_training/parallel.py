@@ -140,6 +140,7 @@ def joined() -> Iterator[Processes]:
     dist.init_process_group("gloo")
     try:
         yield Processes(rank=dist.get_rank(), count=dist.get_world_size())
+        dist.barrier()  # who leaves first would take connections away from the others
     finally:
         dist.destroy_process_group()
 
