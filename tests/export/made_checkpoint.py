@@ -10,7 +10,7 @@ from c2vl_training.data.labels import STILL_LABEL, label_names, label_sources
 from c2vl_training.model.classifier import ClassifierConfig
 from c2vl_training.model.ensemble import Ensemble
 from c2vl_training.model.graph import GraphConfig
-from c2vl_training.model.temporal import TemporalConfig
+from c2vl_training.model.posture import PostureConfig
 from tests.training.made_sets import CONFIG, UTD_LABELS
 
 CARD: dict[str, Any] = {
@@ -63,7 +63,7 @@ def made_checkpoint(
             encoder=encoder,
         )
         for encoder in (
-            TemporalConfig(channels=16, depth=2),
+            PostureConfig(channels=16, depth=2, joint_channels=8),
             GraphConfig(channels=8, blocks_per_stage=1, stem_stride=2),
         )
     )

@@ -21,32 +21,16 @@ from c2vl_training.model.graph import (  # noqa: E402
     GraphConvolution,
     GraphEncoder,
 )
+from tests.training.made_windows import loss_of_twenty_steps, settled, windows  # noqa: E402
 
 TINY = GraphConfig(channels=8, blocks_per_stage=1, dropout=0.0, drop_path=0.0)
 TINY_HALF = GraphConfig(channels=8, blocks_per_stage=2, stem_stride=2)
 
 
-def windows(num: int, num_frames: int = 16, persons: int = 1, seed: int = 0) -> torch.Tensor:
-    """Random movement in which every joint is seen."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(num, 10, num_frames, 15, persons, generator=generator)
-    x[:, -1] = 1
-    return x
-
-
-def made_encoder(config: GraphConfig = TINY) -> GraphEncoder:
+def made_encoder(config: GraphConfig = TINY) -> torch.nn.Module:
     """A random encoder whose batch norms and offsets do something."""
     torch.manual_seed(0)
-    encoder = GraphEncoder(10, 15, config)
-    for module in encoder.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.0  # statistics of the one batch below
-    with torch.no_grad():
-        for name, value in encoder.named_parameters():
-            if "norm" in name or name.endswith("offset"):
-                value.add_(0.2 * torch.randn_like(value))
-        encoder.train()(2 * windows(16, seed=9))
-    return encoder.eval()
+    return settled(GraphEncoder(10, 15, config))
 
 
 def test_a_graph_convolution_is_the_sum_over_subsets() -> None:
@@ -174,22 +158,7 @@ def test_twenty_steps_lower_the_loss() -> None:
     """Tell arms that rise from arms that fall."""
     torch.manual_seed(2)
     encoder = GraphEncoder(10, 15, TINY)
-    head = torch.nn.Linear(encoder.num_features, 2)
-    labels = torch.arange(24) % 2
-    x = 0.1 * windows(24)
-    x[:, -1] = 1
-    slope = torch.linspace(-1, 1, 16)[None] * (1 - 2 * labels[:, None])
-    x[:, 1, :, BODY15.index("l_wrist"), 0] += slope
-    optimiser = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=5e-3)
-    losses = []
-    for _ in range(20):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = head(encoder(x))
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = loss_of_twenty_steps(encoder, encoder.num_features, BODY15.index("l_wrist"))
     assert losses[-1] < losses[0] / 2
 
 

@@ -167,6 +167,16 @@ def test_commands_from_encoder_to_student(tmp_path: Path) -> None:
     assert checkpoint.card["training"]["recipe"] == "utd_mhad"
     assert json.loads((tuned / "report.json").read_text())["command"].startswith("c2vl-train")
     assert (tuned / "log" / "final-run-1-of-1" / "log.csv").exists()
+    again = tmp_path / "again"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("c2vl_training.fit.unknown_clips", lambda _, pool: sequences_of(pool)[:4])
+        run(
+            "finetune", str(tuned / "utd_mhad.safetensors"), "utd_mhad", "--data", data,
+            "--out", str(again), "--steps", "1", "--rate", "1e-12",
+        )  # fmt: skip
+    further = read_checkpoint(again / "utd_mhad.safetensors")
+    for before, after in zip(checkpoint.model.encoders, further.model.encoders, strict=True):
+        torch.testing.assert_close(after.input.weight, before.input.weight)
     refused = runner.invoke(app, ["zeroshot", encoder, *of_set])
     assert isinstance(refused.exception, C2VLError)
     assert "has no language head" in str(refused.exception)

@@ -23,9 +23,11 @@ from c2vl_serve.errors import C2VLError
 from c2vl_training.command import typed_command
 
 if TYPE_CHECKING:
-    from c2vl_training.config import TrainConfig
+    from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+    from c2vl_training.config import Member, TrainConfig
     from c2vl_training.distill import Teacher
-    from c2vl_training.model.encoders import EncoderConfig
+    from c2vl_training.fit import Learners
+    from c2vl_training.model.encoders import Encoder, EncoderConfig
 
 console = Console()
 
@@ -45,28 +47,31 @@ class Student(StrEnum):
 
 
 def finetune(
-    encoder: Annotated[Path, typer.Argument(help="File that `c2vl-train pretrain` wrote.")],
+    start: Annotated[
+        Path, typer.Argument(help="An encoder that was pretrained, or a checkpoint, of any labels.")
+    ],
     recipe: Recipe,
     data: Data,
     out: Out,
     steps: Steps = 600,
+    rate: Annotated[float, typer.Option(help="Peak of the learning rate.")] = 2e-3,
     seed: Seed = 0,
 ) -> None:
-    """Train a pretrained encoder further with the labels of RECIPE, calibrate it, measure it.
+    """Train an encoder further with the labels of RECIPE, calibrate it, measure it.
 
-    An interrupted run goes on when the same command is given again.
+    All networks of a checkpoint are trained further; it has seen the groups that they are then
+    calibrated on, which makes them a little too sure. An interrupted run goes on when the same
+    command is given again.
     """
-    from c2vl_training.config import Member
-    from c2vl_training.pretrained import read_pretrained
     from c2vl_training.supervised import train
 
-    file = read_pretrained(encoder)
+    starts, preprocessing = _starts(start)
     config = replace(
         supervised_recipe(recipe, seed),
-        preprocessing=file.preprocessing,
-        members=(Member(encoder=file.encoder_config, num_steps=steps),),
+        preprocessing=preprocessing,
+        members=tuple(replace(member, num_steps=steps, learning_rate=rate) for member, _ in starts),
     )
-    fitted(config, data, out, partial(train, start=file.encoder))
+    fitted(config, data, out, tuple(partial(train, start=encoder) for _, encoder in starts))
 
 
 def distill(
@@ -122,7 +127,7 @@ def supervised_recipe(name: str, seed: int) -> "TrainConfig":
     return replace(RECIPES[name](), seed=seed)
 
 
-def fitted(config: "TrainConfig", data: Path, out: Path, learn: Callable[..., Any]) -> None:
+def fitted(config: "TrainConfig", data: Path, out: Path, learn: "Learners") -> None:
     """Validate, train, measure; print top-1 of each set."""
     from c2vl_training.fit import fit
 
@@ -183,6 +188,22 @@ def _teacher(path: Path) -> "tuple[Teacher, Any]":
         return Teacher(network=file.encoder), file.preprocessing
     checkpoint = read_checkpoint(path)
     return Teacher(network=checkpoint.model, labels=checkpoint.labels), checkpoint.preprocessing
+
+
+def _starts(path: Path) -> "tuple[list[tuple[Member, Encoder]], PreprocessingConfig]":
+    """The encoders of a file, and what their input must go through."""
+    from c2vl_training.checkpoint import read_checkpoint
+    from c2vl_training.config import Member
+    from c2vl_training.pretrained import PRETRAINED, read_pretrained
+
+    if PRETRAINED.wrote(path):
+        file = read_pretrained(path)
+        return [(Member(encoder=file.encoder_config), file.encoder)], file.preprocessing
+    checkpoint = read_checkpoint(path)
+    members = [
+        Member(encoder=config.encoder, stream=config.stream) for config in checkpoint.model_configs
+    ]
+    return list(zip(members, checkpoint.model.encoders, strict=True)), checkpoint.preprocessing
 
 
 def _sizes(student: Student) -> "EncoderConfig":

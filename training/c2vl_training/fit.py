@@ -42,6 +42,7 @@ VALIDATION_STEPS = 0.33  # of the final run's steps
 
 OnStep = Callable[[str, Progress], None]
 Learn = Callable[..., tuple[Classifier, History]]  # called as `train`
+Learners = Learn | tuple[Learn, ...]  # for all networks, or one for each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +77,7 @@ def fit(
     report: Path,
     state: Path,
     on_step: OnStep,
-    learn: Learn = train,
+    learn: Learners = train,
     command: str = "",
 ) -> dict[str, Any]:
     """Run a whole recipe; an interrupted one goes on where its state was saved.
@@ -88,8 +89,8 @@ def fit(
         report: folder for ``report.json`` and the pictures.
         state: folder for unfinished runs; emptied of them at the end.
         on_step: called with the stage's name after each step.
-        learn: trains one network: from scratch, from a pretrained encoder, or from a teacher. A
-            teacher that has seen the validation groups makes their calibration too sure.
+        learn: trains one network: from scratch, from an encoder, or from a teacher. One that has
+            seen the validation groups makes their calibration too sure.
         command: that was typed, for the report.
 
     Returns:
@@ -126,7 +127,7 @@ def fit(
 
 
 def _train_members(
-    config: TrainConfig, pool: Pool, stage: str, *, state: Path, on_step: OnStep, learn: Learn
+    config: TrainConfig, pool: Pool, stage: str, *, state: Path, on_step: OnStep, learn: Learners
 ) -> tuple[Ensemble, dict[str, History]]:
     """Train each member from a seed of its own; finished ones are kept in ``state``.
 
@@ -136,12 +137,13 @@ def _train_members(
         stage: ``validation`` or ``final``; begins the names of runs and of their state files.
         state: folder for unfinished runs.
         on_step: called with the run's name after each step.
-        learn: trains one network.
+        learn: trains one network, or each its own.
     """
     members, histories = [], {}
-    for index, member in enumerate(config.members):
+    learners = learn if isinstance(learn, tuple) else (learn,) * len(config.members)
+    for index, (member, learner) in enumerate(zip(config.members, learners, strict=True)):
         name = f"{stage} run {index + 1}/{len(config.members)}"
-        model, histories[name] = learn(
+        model, histories[name] = learner(
             replace(config, seed=config.seed + index),
             member,
             pool,

@@ -5,14 +5,16 @@ from typing import Any, TypeAlias
 
 from c2vl_serve.errors import C2VLError
 from c2vl_training.model.graph import GraphConfig, GraphEncoder
+from c2vl_training.model.posture import PostureConfig, PostureEncoder
 from c2vl_training.model.temporal import TemporalConfig, TemporalEncoder
 
-EncoderConfig: TypeAlias = TemporalConfig | GraphConfig
-Encoder: TypeAlias = TemporalEncoder | GraphEncoder
+EncoderConfig: TypeAlias = TemporalConfig | GraphConfig | PostureConfig
+Encoder: TypeAlias = TemporalEncoder | GraphEncoder | PostureEncoder
 
-ENCODERS: dict[str, type[TemporalConfig] | type[GraphConfig]] = {
+ENCODERS: dict[str, type[EncoderConfig]] = {
     "temporal": TemporalConfig,
     "graph": GraphConfig,
+    "posture": PostureConfig,
 }
 
 
@@ -20,6 +22,8 @@ def build_encoder(num_channels: int, num_joints: int, config: EncoderConfig) -> 
     """The encoder that ``config`` gives the sizes of."""
     if isinstance(config, GraphConfig):
         return GraphEncoder(num_channels, num_joints, config)
+    if isinstance(config, PostureConfig):
+        return PostureEncoder(num_channels, num_joints, config)
     return TemporalEncoder(num_channels, num_joints, config)
 
 

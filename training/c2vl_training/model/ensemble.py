@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from c2vl_training.model.classifier import Classifier, ClassifierConfig
+from c2vl_training.model.encoders import Encoder
 
 
 class Ensemble(nn.Module):
@@ -17,6 +18,11 @@ class Ensemble(nn.Module):
     def __init__(self, configs: tuple[ClassifierConfig, ...]) -> None:
         super().__init__()
         self.members = nn.ModuleList(Classifier(config) for config in configs)
+
+    @property
+    def encoders(self) -> list[Encoder]:
+        """The members' encoders, in order."""
+        return [member.encoder for member in self.members if isinstance(member, Classifier)]
 
     def forward(
         self, x: Float[Tensor, "N C T V M"]

@@ -78,10 +78,7 @@ class TemporalEncoder(nn.Module):
         self.input_norm = nn.BatchNorm2d(num_channels * num_joints)
         # Every second frame from three: half the work for all that follows.
         self.input = nn.Conv2d(num_channels * num_joints, D, (3, 1), (2, 1), (1, 0))
-        rates = [
-            config.drop_path * index / max(config.depth - 1, 1) for index in range(config.depth)
-        ]
-        self.blocks = nn.Sequential(*(Block(D, config, rate) for rate in rates))
+        self.blocks = temporal_blocks(config)
         self.norm = nn.BatchNorm2d(D)
         self.num_features = 2 * D
 
@@ -92,6 +89,19 @@ class TemporalEncoder(nn.Module):
         seen = x[:, -1, :, :, 0].amax(dim=2).reshape(N, 1, T, 1)
         y = self.input(self.input_norm(frames) * seen)
         seen = seen.reshape(N, 1, T // 2, 2).amax(dim=3, keepdim=True)
-        y = torch.relu(self.norm(self.blocks(y * seen))) * seen
-        mean = y.sum(dim=(2, 3)) / seen.sum(dim=(2, 3)).clamp(min=1)
-        return torch.cat([mean, y.amax(dim=(2, 3))], dim=1)
+        return pooled_over_time(torch.relu(self.norm(self.blocks(y * seen))), seen)
+
+
+def temporal_blocks(config: TemporalConfig) -> nn.Sequential:
+    """All blocks in order; the deeper one is, the likelier it is skipped in training."""
+    rates = [config.drop_path * index / max(config.depth - 1, 1) for index in range(config.depth)]
+    return nn.Sequential(*(Block(config.channels, config, rate) for rate in rates))
+
+
+def pooled_over_time(
+    y: Float[Tensor, "N D T 1"], seen: Float[Tensor, "N 1 T 1"]
+) -> Float[Tensor, "N E"]:
+    """Mean and maximum over the frames in which somebody was seen; nowhere negative."""
+    y = y * seen
+    mean = y.sum(dim=(2, 3)) / seen.sum(dim=(2, 3)).clamp(min=1)
+    return torch.cat([mean, y.amax(dim=(2, 3))], dim=1)
