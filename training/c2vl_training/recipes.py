@@ -8,9 +8,11 @@ from c2vl_training.data.augment import CameraModel
 from c2vl_training.data.batches import Sampling
 from c2vl_training.data.labels import EVERYDAY_LABELS
 from c2vl_training.model.posture import PostureConfig
+from c2vl_training.model.temporal import TemporalConfig
 
-# Two alike from different seeds: where they disagree, neither was sure.
-MEMBERS = (Member(encoder=PostureConfig(channels=256), num_steps=2000),) * 2
+# Each sees what the others overlook. Short runs: longer ones learn the laboratories by heart.
+POSTURE = Member(encoder=PostureConfig(channels=256), num_steps=1000)
+MEMBERS = (Member(encoder=TemporalConfig(), num_steps=1000), POSTURE, POSTURE)
 
 
 def everyday() -> TrainConfig:
