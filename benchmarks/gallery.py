@@ -25,9 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 from c2vl_serve import ActionRecognizer
-from c2vl_serve.gallery_space import GallerySpace
+from c2vl_serve.gallery_space import PLAIN, GallerySpace
 from c2vl_serve.recognition.gallery import EnrolledAction, Gallery
-from c2vl_serve.skeleton.sampling import probabilities, summed_up
+from c2vl_serve.recognition.judging import LabelJudge
+from c2vl_serve.skeleton.sampling import summed_up
 
 SHOTS = (1, 3, 5)
 DRAWS = {True: 1, False: 8}  # of the examples of each action, trained on or never seen
@@ -91,20 +92,19 @@ def trials(clips: Clips, shots: int, space: GallerySpace, *, trained_on: bool) -
 
 
 def answers(clips: Clips, without: np.ndarray, gallery: Gallery) -> Float64[np.ndarray, "N K"]:
-    """Scores of the measured clips as serving gives them, some labels taken out; 0 elsewhere."""
-    found = np.zeros((len(clips.labels), len(clips.card.labels) + len(gallery.names)))
-    temperature, threshold = clips.card.calibration.temperature, clips.card.calibration.threshold
-    for clip in np.flatnonzero(clips.measured):
-        outputs, seen_frames = clips.windows[clip]
-        logits = outputs.logits.copy()
-        logits[:, without] = -np.inf
-        scores = probabilities(logits, temperature)
-        if gallery.actions:
-            enrolled = gallery.scores(outputs.representation, threshold)
-            rest = 1 - enrolled.sum(axis=1, keepdims=True)
-            scores = np.concatenate([scores * rest, enrolled], axis=1)
-        found[clip] = summed_up(scores, seen_frames, clips.card.idle)
-    return found
+    """Scores of all clips as serving gives them, some labels taken out."""
+    logits = clips.outputs.logits.copy()
+    logits[:, without] = -np.inf
+    scores = LabelJudge(card=clips.card, gallery=gallery).scores(
+        clips.outputs._replace(logits=logits)
+    )
+    stops = np.cumsum([len(seen_frames) for seen_frames in clips.seen_frames])[:-1]
+    return np.stack(
+        [
+            summed_up(windows, seen_frames, clips.card.idle)
+            for windows, seen_frames in zip(np.split(scores, stops), clips.seen_frames, strict=True)
+        ]
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,10 +155,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--bundle", default="everyday")
-    parser.add_argument("--plain", action="store_true", help="plain cosines, for comparison")
+    parser.add_argument(
+        "--plain", action="store_true", help="plain cosines and the default scale, for comparison"
+    )
     arguments = parser.parse_args()
     recognizer = ActionRecognizer.load(arguments.bundle)
-    space = GallerySpace() if arguments.plain else recognizer.bundle.gallery_space
+    space = PLAIN if arguments.plain else recognizer.bundle.gallery_space
     table = Table(
         "enrolled", "seen", "examples", "named %", "found %", "kept %", "unknown rejected %",
         "before %", title=f"{recognizer.bundle.card.identity}: {space.scale}",

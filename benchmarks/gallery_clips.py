@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from c2vl_serve import ActionRecognizer, SkeletonSequence
+from c2vl_serve import ActionRecognizer
 from c2vl_serve.bundle import BundleCard
 from c2vl_serve.gallery_space import unit
 from c2vl_serve.recognition.runtime import Outputs
@@ -17,7 +17,7 @@ from c2vl_training.data.pool import Pool, load_pool
 from c2vl_training.data.unknowns import unknown_actions
 from c2vl_training.gallery_trials import for_choosing
 
-MOST_CLIPS = 12  # of one label and split
+MOST_CLIPS = 8  # of one label and split
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -25,7 +25,8 @@ class Clips:
     """What the network said of many clips.
 
     Attributes:
-        windows: of each clip, the outputs and the frames with the person.
+        outputs: of the windows of all clips, end to end.
+        seen_frames: of each clip's windows.
         vectors: embeddings, of unit length.
         labels: column of the right label; -1 for actions never seen.
         actions: the label, or the name of the action never seen.
@@ -33,7 +34,8 @@ class Clips:
         card: of the bundle.
     """
 
-    windows: tuple[tuple[Outputs, Float32[np.ndarray, " W"]], ...]
+    outputs: Outputs
+    seen_frames: tuple[Float32[np.ndarray, " W"], ...]
     vectors: Float32[np.ndarray, "N D"]
     labels: Int64[np.ndarray, " N"]
     actions: np.ndarray
@@ -59,10 +61,15 @@ def read_clips(recognizer: ActionRecognizer, data: Path, *, by_camera: bool) -> 
         sequences = [as_one_camera_sees(each, CameraModel(), rng) for each in sequences]
     names = np.array([pool.label_names[label] for label in pool.labels])
     never_seen = np.array([name for name, _ in unknown])
-    windows = tuple(_run(recognizer, sequence) for sequence in sequences)
+    windows = [cut_windows(sequence, card.preprocessing) for sequence in sequences]
+    runs = [recognizer.run(each.inputs) for each in windows]
     return Clips(
-        windows=windows,
-        vectors=unit(np.stack([outputs.representation.mean(axis=0) for outputs, _ in windows])),
+        outputs=Outputs(
+            logits=np.concatenate([run.logits for run in runs]),
+            representation=np.concatenate([run.representation for run in runs]),
+        ),
+        seen_frames=tuple(each.seen_frames for each in windows),
+        vectors=unit(np.stack([run.representation.mean(axis=0) for run in runs])),
         labels=np.concatenate(
             [[card.labels.index(name) for name in names], np.full(len(unknown), -1)]
         ).astype(np.int64),
@@ -81,10 +88,3 @@ def _some(pool: Pool) -> Pool:
             of_both = rng.permutation(np.flatnonzero((pool.labels == label) & split))
             chosen[of_both[:MOST_CLIPS]] = True
     return pool.where(chosen)
-
-
-def _run(
-    recognizer: ActionRecognizer, sequence: SkeletonSequence
-) -> tuple[Outputs, Float32[np.ndarray, " W"]]:
-    windows = cut_windows(sequence, recognizer.bundle.card.preprocessing)
-    return recognizer.run(windows.inputs), windows.seen_frames

@@ -1,9 +1,8 @@
 """GallerySpace: where enrolled actions are compared, as ``gallery.npz`` keeps it.
 
-A representation lies where the network learned to put its labels. What a camera, a person or a
-tempo does to it is far larger along some directions than along others, and a plain cosine counts
-them all alike. Where training has measured this, representations are centred and whitened first
-(within-class covariance normalisation, Hatch et al., Interspeech 2006, eq. 6).
+Representations are compared by cosine: as they are, or centred and whitened first, so that no
+direction counts for more only because all clips spread along it. Which of the two, and how near is
+near, training finds out for each encoder.
 """
 
 import zipfile
@@ -28,13 +27,11 @@ class GalleryScale:
     Attributes:
         lowest: of all boundaries.
         highest: of all boundaries, and that of an action with one example.
-        slack: how much lower a boundary is than what the examples let expect.
         width: cosine over which the odds change by a factor of e.
     """
 
     lowest: float = 0.86
     highest: float = 0.9
-    slack: float = 0.0
     width: float = 0.01
 
     def __post_init__(self) -> None:
@@ -48,7 +45,7 @@ class GalleryScale:
 
     def boundaries(self, expected: Float64[np.ndarray, " G"]) -> Float64[np.ndarray, " G"]:
         """The boundaries of actions of which one more example would have these cosines."""
-        return np.clip(expected - self.slack, self.lowest, self.highest)
+        return np.clip(expected, self.lowest, self.highest)
 
     def scores(
         self,
@@ -147,6 +144,9 @@ class GallerySpace:
         return Prototype.of(self.placed(examples))
 
 
+PLAIN = GallerySpace()  # of bundles that say nothing of it
+
+
 def unit(vectors: Float32[np.ndarray, "*N D"]) -> Float32[np.ndarray, "*N D"]:
     """Vectors brought to length 1; those without direction stay 0."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
@@ -154,12 +154,11 @@ def unit(vectors: Float32[np.ndarray, "*N D"]) -> Float32[np.ndarray, "*N D"]:
 
 
 def write_gallery_space(path: Path, space: GallerySpace) -> None:
-    """Write ``gallery.npz``."""
-    assert space.whitening is not None  # plain cosines need no file
+    """Write ``gallery.npz``; without whitening it holds the scale alone."""
+    arrays = {} if space.whitening is None else asdict(space.whitening)
     np.savez(
         path,
-        mean=space.whitening.mean,
-        directions=space.whitening.directions,
+        **arrays,
         **{name: np.float64(value) for name, value in asdict(space.scale).items()},
     )
 
@@ -172,11 +171,14 @@ def read_gallery_space(path: Path) -> GallerySpace:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
+            whitened = "mean" in arrays or "directions" in arrays
             return GallerySpace(
                 whitening=Whitening(
                     mean=arrays["mean"].astype(np.float32),
                     directions=arrays["directions"].astype(np.float32),
-                ),
+                )
+                if whitened
+                else None,
                 scale=GalleryScale(
                     **{each.name: float(arrays[each.name]) for each in fields(GalleryScale)}
                 ),

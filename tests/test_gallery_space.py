@@ -29,13 +29,20 @@ def whitening() -> Whitening:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    scale = GalleryScale(lowest=0.3, highest=0.7, slack=0.02, width=0.04)
+    scale = GalleryScale(lowest=0.3, highest=0.7, width=0.04)
     write_gallery_space(tmp_path / "gallery.npz", GallerySpace(whitening=whitening(), scale=scale))
     back = read_gallery_space(tmp_path / "gallery.npz")
     assert back.scale == scale
     assert back.whitening is not None
     np.testing.assert_array_equal(back.whitening.mean, whitening().mean)
     np.testing.assert_array_equal(back.whitening.directions, whitening().directions)
+
+
+def test_a_scale_alone_is_of_plain_cosines(tmp_path: Path) -> None:
+    scale = GalleryScale(lowest=0.8, highest=0.9, width=0.02)
+    write_gallery_space(tmp_path / "gallery.npz", GallerySpace(scale=scale))
+    back = read_gallery_space(tmp_path / "gallery.npz")
+    assert (back.whitening, back.scale) == (None, scale)
 
 
 def test_what_is_no_such_file_says_so(tmp_path: Path) -> None:
@@ -82,10 +89,10 @@ def test_examples_tell_what_one_more_would_have(count: int, seed: int) -> None:
 
 
 def test_boundaries_follow_the_examples_within_limits() -> None:
-    scale = GalleryScale(lowest=0.3, highest=0.8, slack=0.1)
+    scale = GalleryScale(lowest=0.3, highest=0.8)
     alone = Prototype.of(np.array([[1, 0]], np.float32))
     expected = np.array([0.95, 0.6, 0.1, alone.expected])
-    assert scale.boundaries(expected).tolist() == pytest.approx([0.8, 0.5, 0.3, 0.8])
+    assert scale.boundaries(expected).tolist() == pytest.approx([0.8, 0.6, 0.3, 0.8])
 
 
 def test_examples_that_differ_lower_the_boundary() -> None:

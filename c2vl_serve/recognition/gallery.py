@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from c2vl_serve.errors import ActionConflict, GalleryError, UnknownAction
-from c2vl_serve.gallery_space import GallerySpace, Prototype
+from c2vl_serve.gallery_space import PLAIN, GallerySpace, Prototype
 
 MAX_EXAMPLES = 10  # of one action
 MAX_ACTIONS = 200
@@ -46,7 +46,7 @@ class Gallery:
     """
 
     actions: Mapping[str, EnrolledAction] = field(default_factory=dict)
-    space: GallerySpace = field(default_factory=GallerySpace)
+    space: GallerySpace = PLAIN
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ from c2vl_serve.bundle import (
     write_golden,
 )
 from c2vl_serve.errors import BundleError
-from c2vl_serve.gallery_space import GallerySpace, write_gallery_space
+from c2vl_serve.gallery_space import PLAIN, write_gallery_space
 from c2vl_serve.recognition import tensorrt_api
 from c2vl_serve.recognition.onnx_runtime import OnnxRuntime
 from c2vl_serve.recognition.parity import Comparison, ParityReport, write_parity
@@ -114,7 +114,7 @@ def _float_bundle(checkpoint: Checkpoint, folder: Path, options: ExportOptions) 
         golden=golden,
         path=folder,
         texts=_texts(checkpoint),
-        gallery_space=checkpoint.gallery_space or GallerySpace(),
+        gallery_space=checkpoint.gallery_space or PLAIN,
     )
     verify(OnnxRuntime(source), source)
     return source
@@ -139,7 +139,7 @@ def _write_files(
     write_golden(folder / GOLDEN, source.golden)
     if source.texts is not None:
         write_texts(folder / TEXTS, source.texts)
-    if source.gallery_space.whitening is not None:
+    if source.gallery_space is not PLAIN:
         write_gallery_space(folder / SPACE, source.gallery_space)
     if options.runtime == "tensorrt":
         (folder / PLAN).write_bytes(build_plan(network.model, options.tensorrt))

@@ -16,7 +16,7 @@ from c2vl_serve.recognition.gallery_store import MEMORY, GalleryStore  # noqa: E
 from c2vl_training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from tests.export.made_checkpoint import tiny_checkpoint  # noqa: E402
 
-SCALE = GalleryScale(lowest=0.2, highest=0.6, slack=0.05, width=0.03)
+SCALE = GalleryScale(lowest=0.2, highest=0.6, width=0.03)
 
 
 def with_space(num_features: int | None = None) -> Checkpoint:

@@ -38,7 +38,7 @@ class Checkpoint:
         labels: in logit order.
         card: what the bundle's card will say: sources, accuracy, calibration, licences, training.
         language: for bundles that can be asked for texts; None in others.
-        gallery_space: in which enrolled actions are compared; None for plain cosines.
+        gallery_space: in which enrolled actions are compared; None where it was not measured.
     """
 
     model: Ensemble
@@ -135,7 +135,8 @@ def _read_language(described: dict[str, Any] | None, weights: dict[str, Tensor])
 
 
 def _space_tensors(space: GallerySpace) -> dict[str, Tensor]:
-    assert space.whitening is not None  # plain cosines are no space of a checkpoint
+    if space.whitening is None:
+        return {}
     return {
         MEAN: torch.from_numpy(space.whitening.mean),
         DIRECTIONS: torch.from_numpy(space.whitening.directions),
@@ -149,10 +150,13 @@ def _read_space(
     if described is None:
         return None
     try:
+        scale = GalleryScale(**described)
+        if MEAN not in weights:
+            return GallerySpace(scale=scale)
         whitening = Whitening(
             mean=weights.pop(MEAN).numpy(), directions=weights.pop(DIRECTIONS).numpy()
         )
-        return GallerySpace(whitening=whitening, scale=GalleryScale(**described))
+        return GallerySpace(whitening=whitening, scale=scale)
     except (KeyError, TypeError) as error:
         raise BundleError(
             f"the checkpoint's gallery space lacks or does not know {error}; run `c2vl-train "

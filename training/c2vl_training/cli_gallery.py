@@ -38,12 +38,18 @@ def gallery(
     unknown = unknown_actions(data, pool)
     space, found = fitted_space(given, pool, unknown, sampling.camera, config)
     write_checkpoint(out or checkpoint, replace(given, gallery_space=space))
-    figures = {"scale": asdict(space.scale), "where_chosen": asdict(found)}
+    whitened = space.whitening is not None
+    figures = {
+        "whitened": whitened,
+        "scale": asdict(space.scale),
+        "where_chosen": asdict(found),
+    }
     if report is not None:
         write_json(report, {"command": typed_command(), **asdict(config), **figures})
     console.print(
-        f"{out or checkpoint}: {space.scale}. On every second action never seen: "
-        f"{found.found:.1%} found, {found.kept:.1%} of known clips kept, {found.rejected:.1%} "
-        f"of other actions rejected ({found.rejected_before:.1%} without a gallery)",
+        f"{out or checkpoint}: {'whitened' if whitened else 'plain'}, {space.scale}. "
+        f"On every second action never seen: {found.found:.1%} found, {found.kept:.1%} of known "
+        f"clips kept, {found.rejected:.1%} of other actions rejected "
+        f"({found.rejected_before:.1%} without a gallery)",
         soft_wrap=True,
     )

@@ -1,8 +1,9 @@
-"""The gallery's space of a checkpoint: whitened on training clips, scaled on actions never seen.
+"""The gallery's space of a checkpoint: whitened or not, and scaled, on actions never seen.
 
     training clips                                    -> representations -> Whitening
     actions never seen, as recorded and as two
-    made-up cameras see them; some training clips     -> trials          -> GalleryScale
+    made-up cameras see them; some training clips     -> trials          -> GalleryScale, and
+                                                                            whether to whiten
 
 An encoder knows its labels' clips too well to tell from them how near an action that it never saw
 must be. The scale is therefore chosen on such actions, on every second of them; the others are
@@ -10,7 +11,6 @@ left for ``benchmarks/gallery.py``.
 """
 
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 import torch
@@ -26,9 +26,8 @@ from c2vl_training.data.pool import Pool
 from c2vl_training.evaluate.clips import BATCH, ClipLogits
 from c2vl_training.gallery_trials import ActionViews, Shares, Trial, for_choosing, shares, trials
 
-LOWEST = np.arange(0.2, 0.96, 0.05).round(2)
-HIGHEST = np.arange(0.5, 0.96, 0.05).round(2)
-SLACKS = (0.0, 0.03, 0.06, 0.1)
+NUM_HIGHEST = 40  # upper limits that are tried, from where known clips end to the nearest of all
+LOWEST_AT = 0.8  # of the way from where known clips end to the upper limit
 # Half-way between where known clips end and where boundaries begin, an enrolled action takes this
 # much of a score: wide enough to be a scale, and narrow enough that known clips lose nothing.
 TAKEN_HALF_WAY = 0.01
@@ -56,7 +55,7 @@ class GalleryConfig:
     known_clips: int = 300
     num_cameras: int = 2
     kept: float = 0.99
-    still_rejected: float = 0.8
+    still_rejected: float = 0.85
     seed: int = 0
 
 
@@ -159,52 +158,57 @@ def fitted_space(
     Raises:
         C2VLError: when there are no such actions, or no scale keeps what the rule asks.
     """
-    clips = labelled_clips(pool, config)
-    known = seen(checkpoint, [clips.sequence(clip) for clip in range(len(clips))])
-    space = GallerySpace(whitening=fitted_whitening(known.vectors, clips.labels, config))
     names = for_choosing(np.array([name for name, _ in unknown]))
-    chosen = [(name, sequence) for name, sequence in unknown if name in names]
     if len(names) < 2:
         raise C2VLError(
             f"there are {len(names)} actions never seen to choose the gallery's scale on; "
             "expected two or more: give --data the folder with mediapipe_webcam16 or bandai_namco"
         )
+    clips = labelled_clips(pool, config)
+    known = seen(checkpoint, [clips.sequence(clip) for clip in range(len(clips))])
+    chosen = [(name, sequence) for name, sequence in unknown if name in names]
     at = np.random.default_rng(config.seed).permutation(len(clips))[: config.known_clips]
-    run = trials(views(checkpoint, chosen, camera, config), known.vectors[at], space, config.seed)
+    looked_at = views(checkpoint, chosen, camera, config)
     threshold = checkpoint.card["calibration"]["threshold"]
-    scale, found = chosen_scale(run, threshold, config)
-    return replace(space, scale=scale), found
+    found = []
+    for whitening in (None, fitted_whitening(known.vectors, clips.labels, config)):
+        space = GallerySpace(whitening=whitening)
+        run = trials(looked_at, known.vectors[at], space, config.seed)
+        scale, what = chosen_scale(run, threshold, config)
+        found.append((replace(space, scale=scale), what))
+    return max(found, key=lambda each: each[1].found)
 
 
 def chosen_scale(
     run: list[Trial], threshold: float, config: GalleryConfig
 ) -> tuple[GalleryScale, Shares]:
-    """The scale that finds most under the rule; of those that find about as much, the strictest.
+    """The lowest upper limit that the rule allows: the lower, the more is found.
 
     Raises:
         C2VLError: when none keeps what the rule asks.
     """
     near = float(np.quantile(np.concatenate([trial.known for trial in run]), config.kept))
-    odds = threshold / (1 - threshold)
-    best: tuple[tuple[float, float, float], GalleryScale, Shares] | None = None
-    for lowest, highest, slack in product(LOWEST, HIGHEST, SLACKS):
-        if not near < lowest <= highest:
-            continue
-        scale = GalleryScale(
-            lowest=float(lowest),
-            highest=float(highest),
-            slack=slack,
-            width=float((lowest - near) / 2 / np.log(odds / TAKEN_HALF_WAY)),
-        )
+    most = max(float(trial.own[-1]) for trial in run)
+    for highest in np.linspace(near, most, NUM_HIGHEST + 1)[1:].tolist() if most > near else ():
+        scale = _scale(near, highest, threshold)
         found = shares(run, scale)
         rejected = found.rejected >= config.still_rejected * found.rejected_before
-        rank = (round(found.found, 2), scale.lowest, scale.highest)
-        if found.kept >= config.kept and rejected and (best is None or rank > best[0]):
-            best = rank, scale, found
-    if best is None:
-        raise C2VLError(
-            f"no scale keeps {config.kept:.0%} of the known clips and {config.still_rejected:.0%} "
-            f"of the rejections (known clips reach a cosine of {near:.2f}); serve this checkpoint "
-            "without a gallery space, or train it further"
-        )
-    return best[1], best[2]
+        if found.kept >= config.kept and rejected:
+            return scale, found
+    raise C2VLError(
+        f"no scale keeps {config.kept:.0%} of the known clips and {config.still_rejected:.0%} of "
+        f"the rejections (known clips reach a cosine of {near:.2f}, the actions' own {most:.2f}); "
+        "export this checkpoint without a gallery space, or train it further"
+    )
+
+
+def _scale(near: float, highest: float, threshold: float) -> GalleryScale:
+    """The scale with this upper limit.
+
+    Few actions never seen have examples that differ much, so that they cannot choose the lower
+    limit.
+    """
+    lowest = near + LOWEST_AT * (highest - near)
+    odds = threshold / (1 - threshold)
+    width = (lowest - near) / 2 / np.log(odds / TAKEN_HALF_WAY)
+    return GalleryScale(lowest=lowest, highest=highest, width=float(width))
