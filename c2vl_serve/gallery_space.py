@@ -8,6 +8,7 @@ near, training finds out for each encoder.
 import zipfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -155,12 +156,8 @@ def unit(vectors: Float32[np.ndarray, "*N D"]) -> Float32[np.ndarray, "*N D"]:
 
 def write_gallery_space(path: Path, space: GallerySpace) -> None:
     """Write ``gallery.npz``; without whitening it holds the scale alone."""
-    arrays = {} if space.whitening is None else asdict(space.whitening)
-    np.savez(
-        path,
-        **arrays,
-        **{name: np.float64(value) for name, value in asdict(space.scale).items()},
-    )
+    arrays: dict[str, Any] = {} if space.whitening is None else asdict(space.whitening)
+    np.savez(path, **arrays, **asdict(space.scale))
 
 
 def read_gallery_space(path: Path) -> GallerySpace:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2vl_serve.errors import BundleError
@@ -67,6 +67,7 @@ def test_without_whitening_products_are_plain_cosines() -> None:
     assert GallerySpace().placed(a) @ GallerySpace().placed(b) == pytest.approx(0.6)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 10), st.floats(0.01, 100))
 def test_the_length_of_a_representation_does_not_matter(seed: int, length: float) -> None:
     space = GallerySpace(whitening=whitening())
@@ -76,6 +77,7 @@ def test_the_length_of_a_representation_does_not_matter(seed: int, length: float
     np.testing.assert_allclose(space.placed(np.float32(length) * vector), placed, atol=1e-4)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(2, 6), st.integers(0, 50))
 def test_examples_tell_what_one_more_would_have(count: int, seed: int) -> None:
     """Slow reference: one that has with each example the mean cosine that they have in pairs."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2vl_serve.bundle import ModelBundle, load_bundle
@@ -58,6 +58,7 @@ def test_the_boundary_scores_the_bundles_threshold() -> None:
     assert gallery(jack=[[1, 0]]).scores(beyond, 0.7)[0, 0] == pytest.approx(odds / (1 + odds))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-10, 10), min_size=3, max_size=3), st.floats(0.05, 0.95))
 def test_scores_leave_room_for_everything_else(vector: list[float], threshold: float) -> None:
     scores = gallery(a=[[1, 0, 0]], b=[[0, 1, 0], [0, 1, 1]]).scores(

@@ -27,6 +27,7 @@ from c2vl_training.evaluate.clips import BATCH, ClipLogits
 from c2vl_training.gallery_trials import ActionViews, Shares, Trial, for_choosing, shares, trials
 
 NUM_HIGHEST = 40  # upper limits that are tried, from where known clips end to the nearest of all
+MOST = 0.99  # no limit is so high that only an example itself reaches it
 LOWEST_AT = 0.8  # of the way from where known clips end to the upper limit
 # Half-way between where known clips end and where boundaries begin, an enrolled action takes this
 # much of a score: wide enough to be a scale, and narrow enough that known clips lose nothing.
@@ -170,12 +171,18 @@ def fitted_space(
     at = np.random.default_rng(config.seed).permutation(len(clips))[: config.known_clips]
     looked_at = views(checkpoint, chosen, camera, config)
     threshold = checkpoint.card["calibration"]["threshold"]
-    found = []
+    found: list[tuple[GallerySpace, Shares]] = []
+    problems: list[C2VLError] = []
     for whitening in (None, fitted_whitening(known.vectors, clips.labels, config)):
         space = GallerySpace(whitening=whitening)
         run = trials(looked_at, known.vectors[at], space, config.seed)
-        scale, what = chosen_scale(run, threshold, config)
-        found.append((replace(space, scale=scale), what))
+        try:
+            scale, what = chosen_scale(run, threshold, config)
+            found.append((replace(space, scale=scale), what))
+        except C2VLError as problem:
+            problems.append(problem)
+    if not found:
+        raise problems[0]
     return max(found, key=lambda each: each[1].found)
 
 
@@ -188,7 +195,7 @@ def chosen_scale(
         C2VLError: when none keeps what the rule asks.
     """
     near = float(np.quantile(np.concatenate([trial.known for trial in run]), config.kept))
-    most = max(float(trial.own[-1]) for trial in run)
+    most = min(max(float(trial.own[-1]) for trial in run), MOST)
     for highest in np.linspace(near, most, NUM_HIGHEST + 1)[1:].tolist() if most > near else ():
         scale = _scale(near, highest, threshold)
         found = shares(run, scale)
