@@ -71,5 +71,7 @@ default-bundle: $(DEVELOPING)
 	    --checkpoint training/checkpoints/everyday.safetensors --report docs/everyday
 	$(BIN)/c2vl-train language training/checkpoints/everyday.safetensors --data $(DATA) \
 	    --report docs/everyday/language.json
+	$(BIN)/c2vl-train gallery training/checkpoints/everyday.safetensors --data $(DATA) \
+	    --report docs/everyday/gallery.json
 	$(BIN)/c2vl-export training/checkpoints/everyday.safetensors --data $(DATA) --force \
 	    --out c2vl_serve/bundles/everyday

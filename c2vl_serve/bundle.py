@@ -4,6 +4,7 @@ model.onnx    the network: model input -> logits, representation, and concept wh
 bundle.json   the card: preprocessing, labels, accuracy, calibration, licences, hashes
 golden.npz    a raw sequence and the logits that every runtime must give for it
 texts.npz     texts that may be asked for, with their embeddings, where it has any
+gallery.npz   how enrolled actions are compared, where training measured it
 parity.json   who was compared with whom at export, and how far they agree; for people to read
 model.plan    the same network built by TensorRT for one kind of GPU, where it was asked for
 """
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from c2vl_serve.errors import BundleError
+from c2vl_serve.gallery_space import PLAIN, GallerySpace, read_gallery_space
 from c2vl_serve.skeleton.arrays import Concept, Logits
 from c2vl_serve.skeleton.layout import layout_by_name
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
@@ -27,7 +29,7 @@ from c2vl_serve.texts import TextVocabulary, read_texts
 
 SCHEMA_VERSION = 1
 CARD, MODEL, GOLDEN = "bundle.json", "model.onnx", "golden.npz"
-PARITY, PLAN, TEXTS = "parity.json", "model.plan", "texts.npz"
+PARITY, PLAN, TEXTS, SPACE = "parity.json", "model.plan", "texts.npz", "gallery.npz"
 OUTPUTS = ("logits", "representation")  # of every network
 CONCEPT = "concept"  # the third, where the bundle has texts
 
@@ -177,6 +179,7 @@ class ModelBundle:
     golden: Golden
     path: Path
     texts: TextVocabulary | None = None
+    gallery_space: GallerySpace = PLAIN
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -243,7 +246,8 @@ def load_bundle(name_or_path: str | Path = "everyday") -> ModelBundle:
     golden = _read_golden(path / GOLDEN)
     texts = read_texts(path / TEXTS) if TEXTS in card.hashes else None
     _check_texts(card, golden, texts)
-    return ModelBundle(card=card, golden=golden, path=path, texts=texts)
+    space = read_gallery_space(path / SPACE) if SPACE in card.hashes else PLAIN
+    return ModelBundle(card=card, golden=golden, path=path, texts=texts, gallery_space=space)
 
 
 def _check_texts(card: BundleCard, golden: Golden, texts: TextVocabulary | None) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from c2vl_serve.errors import GalleryError
-from c2vl_serve.recognition.gallery import unit
+from c2vl_serve.gallery_space import unit
 from c2vl_serve.recognition.preparation import Prepared
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.skeleton.sampling import MIN_SEEN_FRAMES

@@ -1,64 +1,26 @@
 """Gallery: actions enrolled from a few examples, recognised beside the bundle's own, untrained.
 
-An example is one embedding. The prototype of an action is the mean of its examples (prototypical
-networks, Snell et al., NeurIPS 2017, eq. 1), of unit length. A window's cosine to a prototype
-becomes odds against everything the bundle says by itself, so that all scores of a window sum to 1.
+An example is one embedding. Examples and windows are placed in the bundle's
+:class:`GallerySpace`, where an action's prototype is the mean direction of its examples. A window's
+cosine to a prototype becomes odds against everything the bundle says by itself, so that all scores
+of a window sum to 1.
 """
 
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Float64
 
 from c2vl_serve.errors import ActionConflict, GalleryError, UnknownAction
+from c2vl_serve.gallery_space import PLAIN, GallerySpace, Prototype
 
 MAX_EXAMPLES = 10  # of one action
 MAX_ACTIONS = 200
 MAX_NAME = 64  # characters
 NAME_MARKS = " -_'()&+."  # allowed in names beside letters and digits; commas separate labels
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GalleryScale:
-    """How a cosine becomes a score; ``benchmarks/gallery.py`` chose boundary and slack.
-
-    Attributes:
-        boundary: the cosine with a prototype of many examples whose score is just the bundle's
-            threshold, so that "recognised" asks as much of an enrolled action as of a label.
-        slack: how much lower the boundary is for one example, half of it for two, and so on: the
-            fewer examples, the farther their mean lies from what it stands for.
-        width: cosine over which the odds change by a factor of e; set by hand.
-    """
-
-    boundary: float = 0.925
-    slack: float = 0.04
-    width: float = 0.01
-
-    def boundaries(self, num_examples: Int64[np.ndarray, " G"]) -> Float64[np.ndarray, " G"]:
-        """The boundary of actions with so many examples."""
-        return self.boundary - self.slack / num_examples
-
-    def scores(
-        self,
-        cosines: Float64[np.ndarray, "N G"],
-        num_examples: Int64[np.ndarray, " G"],
-        threshold: float,
-    ) -> Float64[np.ndarray, "N G"]:
-        """How likely each action is; what is missing to 1 is everything else.
-
-        Args:
-            cosines: of windows with prototypes.
-            num_examples: that each prototype is the mean of.
-            threshold: the bundle's, which a cosine at the boundary reaches.
-        """
-        beyond = (cosines - self.boundaries(num_examples)) / self.width
-        logits = beyond + np.log(threshold / (1 - threshold))
-        # The softmax over all actions and one more, "everything else", whose logit is 0.
-        highest = logits.max(axis=1, keepdims=True, initial=0)
-        weights = np.exp(logits - highest)
-        return weights / (np.exp(-highest) + weights.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -73,18 +35,18 @@ class EnrolledAction:
     name: str
     examples: Float32[np.ndarray, "E D"]
 
-    @property
-    def prototype(self) -> Float32[np.ndarray, " D"]:
-        """The mean of the examples, of unit length."""
-        return unit(self.examples.mean(axis=0))
 
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Gallery:
-    """Enrolled actions at one moment; never changed, so that any thread may use it."""
+    """Enrolled actions at one moment; never changed, so that any thread may use it.
+
+    Attributes:
+        actions: by name.
+        space: the bundle's, where they are compared.
+    """
 
     actions: Mapping[str, EnrolledAction] = field(default_factory=dict)
-    scale: GalleryScale = field(default_factory=GalleryScale)
+    space: GallerySpace = PLAIN
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,15 +62,20 @@ class Gallery:
             representation: of windows, of any length.
             threshold: the bundle's, which a cosine at the boundary reaches.
         """
-        counts = np.array([len(action.examples) for action in self.actions.values()], np.int64)
-        return self.scale.scores(self.cosines(representation), counts, threshold)
+        expected = np.array([prototype.expected for prototype in self.prototypes], np.float64)
+        return self.space.scale.scores(self.cosines(representation), expected, threshold)
 
     def cosines(self, representation: Float32[np.ndarray, "N D"]) -> Float64[np.ndarray, "N G"]:
         """How alike each window is to each action's prototype, -1 to 1."""
         if not self.actions:
             return np.empty((len(representation), 0))
-        prototypes = np.stack([action.prototype for action in self.actions.values()])
-        return unit(representation).astype(np.float64) @ prototypes.T
+        directions = np.stack([prototype.direction for prototype in self.prototypes])
+        return self.space.placed(representation).astype(np.float64) @ directions.T
+
+    @cached_property
+    def prototypes(self) -> tuple[Prototype, ...]:
+        """Of all actions, in the bundle's space; found once, not for each request."""
+        return tuple(self.space.prototype(each.examples) for each in self.actions.values())
 
     def action(self, name: str) -> EnrolledAction:
         """The action of this name.
@@ -176,9 +143,3 @@ def checked_name(name: str, labels: tuple[str, ...]) -> str:
             f"'my {name}'"
         )
     return name
-
-
-def unit(vectors: Float32[np.ndarray, "*N D"]) -> Float32[np.ndarray, "*N D"]:
-    """Vectors brought to length 1; those without direction stay 0."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 
 from c2vl_serve.bundle import MODEL, ModelBundle
 from c2vl_serve.errors import BundleError, RuntimeUnavailable
-from c2vl_serve.recognition.gallery import EnrolledAction, Gallery, GalleryScale, checked_name
+from c2vl_serve.recognition.gallery import EnrolledAction, Gallery, checked_name
 from c2vl_serve.recognition.gallery_file import Origin
 
 FORMAT = "c2vl-gallery-1"
@@ -40,24 +40,21 @@ class GalleryStore:
 
     Args:
         path: of the file; :data:`MEMORY` for none.
-        bundle: whose encoder makes the embeddings.
-        scale: from cosines to scores.
+        bundle: whose encoder makes the embeddings, and in whose space they are compared.
 
     Raises:
         BundleError: when the file is of another encoder, or no gallery.
         RuntimeUnavailable: when the file cannot be opened.
     """
 
-    def __init__(
-        self, path: Path, bundle: ModelBundle, *, scale: GalleryScale | None = None
-    ) -> None:
+    def __init__(self, path: Path, bundle: ModelBundle) -> None:
         self.path = path
         self.origin = Origin.of(bundle)
         self._labels = bundle.card.labels
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._version = -1
-        self._gallery = Gallery(scale=scale or GalleryScale())
+        self._gallery = Gallery(space=bundle.gallery_space)
         if path.exists():
             with self._lock, self._spoken():
                 self._open()
@@ -189,7 +186,7 @@ class GalleryStore:
             name: EnrolledAction(name=name, examples=np.stack(each))
             for name, each in vectors.items()
         }
-        self._gallery = Gallery(actions=actions, scale=self._gallery.scale)
+        self._gallery = Gallery(actions=actions, space=self._gallery.space)
 
     @contextmanager
     def _spoken(self) -> Iterator[None]:

@@ -56,7 +56,8 @@ def verify(runtime: Runtime, bundle: ModelBundle) -> float:
         BundleError: when the runtime gives something else than the bundle promises.
     """
     golden, card = bundle.golden, bundle.card
-    logits, _, *concepts = runtime.run(preprocess(golden.sequence, card.preprocessing))
+    logits, representation, *concepts = runtime.run(preprocess(golden.sequence, card.preprocessing))
+    _check_space(bundle, representation.shape[-1])
     if logits.shape != golden.logits.shape or len(card.labels) != logits.shape[-1]:
         raise BundleError(
             f"bundle {card.identity} on {runtime.name} gives logits of shape {logits.shape}; "
@@ -80,3 +81,14 @@ def verify(runtime: Runtime, bundle: ModelBundle) -> float:
             "or choose another runtime"
         )
     return difference
+
+
+def _check_space(bundle: ModelBundle, width: int) -> None:
+    """The gallery's space is of this network."""
+    whitening = bundle.gallery_space.whitening
+    if whitening is not None and len(whitening.mean) != width:
+        raise BundleError(
+            f"bundle {bundle.card.identity} has a gallery space for representations of "
+            f"{len(whitening.mean)} numbers, its network gives {width}; run `c2vl-train gallery` "
+            "on the checkpoint and export it again"
+        )

@@ -30,6 +30,7 @@ from c2vl_serve.bundle import (
     MODEL,
     PARITY,
     PLAN,
+    SPACE,
     TEXTS,
     BundleCard,
     Calibration,
@@ -40,6 +41,7 @@ from c2vl_serve.bundle import (
     write_golden,
 )
 from c2vl_serve.errors import BundleError
+from c2vl_serve.gallery_space import PLAIN, write_gallery_space
 from c2vl_serve.recognition import tensorrt_api
 from c2vl_serve.recognition.onnx_runtime import OnnxRuntime
 from c2vl_serve.recognition.parity import Comparison, ParityReport, write_parity
@@ -108,7 +110,11 @@ def _float_bundle(checkpoint: Checkpoint, folder: Path, options: ExportOptions) 
     golden = Golden(sequence=sequence, logits=logits, concept=concept[0] if concept else None)
     write_golden(folder / GOLDEN, golden)
     source = ModelBundle(
-        card=_card(checkpoint, window), golden=golden, path=folder, texts=_texts(checkpoint)
+        card=_card(checkpoint, window),
+        golden=golden,
+        path=folder,
+        texts=_texts(checkpoint),
+        gallery_space=checkpoint.gallery_space or PLAIN,
     )
     verify(OnnxRuntime(source), source)
     return source
@@ -133,6 +139,8 @@ def _write_files(
     write_golden(folder / GOLDEN, source.golden)
     if source.texts is not None:
         write_texts(folder / TEXTS, source.texts)
+    if source.gallery_space is not PLAIN:
+        write_gallery_space(folder / SPACE, source.gallery_space)
     if options.runtime == "tensorrt":
         (folder / PLAN).write_bytes(build_plan(network.model, options.tensorrt))
     _write_card(
@@ -228,7 +236,8 @@ def _tolerance(precision: str, difference: float) -> float:
 
 
 def _write_card(folder: Path, card: BundleCard) -> None:
-    files = [name for name in (MODEL, GOLDEN, PLAN, PARITY, TEXTS) if (folder / name).is_file()]
+    names = (MODEL, GOLDEN, PLAN, PARITY, TEXTS, SPACE)
+    files = [name for name in names if (folder / name).is_file()]
     card = replace(card, hashes={name: sha256(folder / name) for name in files})
     text = json.dumps(card.to_dict(), indent=1, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from c2vl_serve.errors import (
     RuntimeUnavailable,
     UnknownAction,
 )
-from c2vl_serve.recognition.gallery import unit
+from c2vl_serve.gallery_space import unit
 from c2vl_serve.recognition.gallery_file import from_file, to_file
 from c2vl_serve.recognition.gallery_store import MEMORY, GalleryStore, default_file
 

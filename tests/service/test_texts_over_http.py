@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from starlette.testclient import TestClient
 
 from c2vl_serve import bundle as bundles
-from c2vl_serve.recognition.gallery import unit
+from c2vl_serve.gallery_space import unit
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service.app import create_app
 from c2vl_serve.service.settings import ServiceSettings

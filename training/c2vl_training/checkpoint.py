@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from c2vl_serve.errors import BundleError
+from c2vl_serve.gallery_space import GalleryScale, GallerySpace, Whitening
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.described_file import FileKind
 from c2vl_training.model.classifier import ClassifierConfig
@@ -21,7 +22,9 @@ CHECKPOINT = FileKind(
     next_step="write it with c2vl-train",
     error=BundleError,
 )
-HEAD, EMBEDDINGS = "language.head.", "language.embeddings"  # tensors beside the model's own
+# Tensors beside the model's own.
+HEAD, EMBEDDINGS = "language.head.", "language.embeddings"
+MEAN, DIRECTIONS = "gallery.mean", "gallery.directions"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,6 +38,7 @@ class Checkpoint:
         labels: in logit order.
         card: what the bundle's card will say: sources, accuracy, calibration, licences, training.
         language: for bundles that can be asked for texts; None in others.
+        gallery_space: in which enrolled actions are compared; None where it was not measured.
     """
 
     model: Ensemble
@@ -43,6 +47,7 @@ class Checkpoint:
     labels: tuple[str, ...]
     card: dict[str, Any]
     language: Language | None = None
+    gallery_space: GallerySpace | None = None
 
     @property
     def network(self) -> nn.Module:
@@ -64,6 +69,9 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.language is not None:
         described["language"] = _described(checkpoint.language)
         weights |= _tensors(checkpoint.language)
+    if checkpoint.gallery_space is not None:
+        described["gallery"] = asdict(checkpoint.gallery_space.scale)
+        weights |= _space_tensors(checkpoint.gallery_space)
     CHECKPOINT.write(path, weights, described)
 
 
@@ -79,6 +87,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         for config in described["model_configs"]
     )
     language = _read_language(described.get("language"), weights)
+    space = _read_space(described.get("gallery"), weights)
     model = Ensemble(model_configs)
     try:
         model.load_state_dict(weights)
@@ -91,6 +100,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         labels=tuple(described["labels"]),
         card=described["card"],
         language=language,
+        gallery_space=space,
     )
 
 
@@ -122,3 +132,33 @@ def _read_language(described: dict[str, Any] | None, weights: dict[str, Tensor])
         temperature=float(described["temperature"]),
         encoder=described["encoder"],
     )
+
+
+def _space_tensors(space: GallerySpace) -> dict[str, Tensor]:
+    if space.whitening is None:
+        return {}
+    return {
+        MEAN: torch.from_numpy(space.whitening.mean),
+        DIRECTIONS: torch.from_numpy(space.whitening.directions),
+    }
+
+
+def _read_space(
+    described: dict[str, float] | None, weights: dict[str, Tensor]
+) -> GallerySpace | None:
+    """The gallery's space, whose tensors are taken out of ``weights``; None where there is none."""
+    if described is None:
+        return None
+    try:
+        scale = GalleryScale(**described)
+        if MEAN not in weights:
+            return GallerySpace(scale=scale)
+        whitening = Whitening(
+            mean=weights.pop(MEAN).numpy(), directions=weights.pop(DIRECTIONS).numpy()
+        )
+        return GallerySpace(whitening=whitening, scale=scale)
+    except (KeyError, TypeError) as error:
+        raise BundleError(
+            f"the checkpoint's gallery space lacks or does not know {error}; run `c2vl-train "
+            "gallery` on it again"
+        ) from error

@@ -9,7 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from c2vl_serve.errors import C2VLError
-from c2vl_training import cli_language, cli_measure, cli_pretrain, cli_results, cli_tune
+from c2vl_training import (
+    cli_gallery,
+    cli_language,
+    cli_measure,
+    cli_pretrain,
+    cli_results,
+    cli_tune,
+)
 from c2vl_training.command import typed_command
 from c2vl_training.knowledge.cli import app as knowledge_app
 
@@ -80,6 +87,7 @@ for command in (
     cli_tune.finetune,
     cli_tune.distill,
     cli_language.language,
+    cli_gallery.gallery,
     cli_measure.linear,
     cli_measure.knn,
     cli_measure.semi,

@@ -68,6 +68,16 @@ def language(
 
 def _labelled(checkpoint: "Checkpoint", data: Path) -> "tuple[Pool, Sampling]":
     """The labelled clips that a checkpoint was trained on, and how windows of them were drawn."""
+    pool, sampling = trained_on(checkpoint, data)
+    return pool.where(pool.labels >= 0), sampling
+
+
+def trained_on(checkpoint: "Checkpoint", data: Path) -> "tuple[Pool, Sampling]":
+    """The sets that a checkpoint was trained on, and how windows of them were drawn.
+
+    Raises:
+        C2VLError: when its recipe has other labels by now.
+    """
     from c2vl_training.data.pool import load_pool
 
     name = checkpoint.card["training"]["recipe"]
@@ -79,4 +89,4 @@ def _labelled(checkpoint: "Checkpoint", data: Path) -> "tuple[Pool, Sampling]":
             f"the checkpoint has {len(checkpoint.labels)} labels, its recipe {name!r} now has "
             f"{len(pool.label_names)} others; train it again"
         )
-    return pool.where(pool.labels >= 0), config.sampling
+    return pool, config.sampling

@@ -17,6 +17,7 @@ from c2vl_training.data.packed import read_packed
 from c2vl_training.data.pool import Pool
 
 WEBCAM_FILE = "mediapipe_webcam16/mediapipe_webcam16.npz"
+WEBCAM_SET = "webcam16"
 WEBCAM_FPS = 15.0  # not stated; a webcam with a landmarker behind it
 WEBCAM_ASPECT = 4 / 3  # x is a fraction of the width, y of the height
 # The other gestures of the set resemble a label: jump, kick, push, run, sit, walk.
@@ -30,10 +31,18 @@ def unknown_clips(data: Path, pool: Pool) -> list[SkeletonSequence]:
         data: folder that holds the sets.
         pool: as loaded with the bundle's labels; its unlabelled clips are looked through.
     """
+    return [sequence for _, sequence in unknown_actions(data, pool)]
+
+
+def unknown_actions(data: Path, pool: Pool) -> list[tuple[str, SkeletonSequence]]:
+    """The same clips with their classes, as ``set:class``."""
     held_out = {f"{name}:{cls}" for name, classes in UNKNOWN_CLASSES.items() for cls in classes}
     chosen = np.flatnonzero(np.isin(pool.classes, sorted(held_out)))
     gestures = webcam_gestures(data, pool.config)
-    return [pool.sequence(int(clip)) for clip in chosen] + [sequence for _, sequence in gestures]
+    return [
+        *((str(pool.classes[clip]), pool.sequence(int(clip))) for clip in chosen),
+        *((f"{WEBCAM_SET}:{name}", sequence) for name, sequence in gestures),
+    ]
 
 
 def webcam_gestures(data: Path, config: PreprocessingConfig) -> list[tuple[str, SkeletonSequence]]:
