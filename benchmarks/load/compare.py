@@ -9,7 +9,6 @@ second do not.
 
 import argparse
 import asyncio
-import os
 import statistics
 import threading
 import time
@@ -19,14 +18,13 @@ import numpy as np
 from client import clip, closed_loop, json_request, npy_request
 from rich.console import Console
 from rich.table import Table
-from servers import Server, litserve, ours
+from servers import CORES, Server, litserve, ours
 
 from c2vl_serve import ActionRecognizer, SkeletonSequence
 from c2vl_serve.recognition.bench import golden_windows
 from c2vl_serve.skeleton.layout import KINECT20
 
 console = Console(width=120)
-CORES = os.cpu_count() or 1
 
 
 def main() -> None:

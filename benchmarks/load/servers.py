@@ -7,13 +7,15 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from client import Connection
+from client import HOST, Connection
 
 ROOT = Path(__file__).parents[2]
+CORES = os.cpu_count() or 1
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -51,6 +53,12 @@ class Server:
     def rss_bytes(self) -> int:
         """Resident memory of all its processes now."""
         return sum(int(fields[21]) for fields in self._stats()) * _PAGE
+
+    def metric(self, name: str) -> float:
+        """One of our service's metrics that has no labels, as Prometheus would read it."""
+        with urllib.request.urlopen(f"http://{HOST}:{self.port}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def stop(self) -> None:
         """SIGTERM; SIGKILL where that does not help."""

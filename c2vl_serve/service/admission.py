@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from c2vl_serve.service.lanes import remaining
+from c2vl_serve.service.peers import gone, has_left
 from c2vl_serve.service.problems import busy
 from c2vl_serve.service.state import ServiceState
 
@@ -69,6 +70,8 @@ class Admission:
 
 def _refusal_of(state: ServiceState, scope: Scope) -> Response | None:
     """The 503 that this request gets, or None where it may come in."""
+    if has_left(scope)():
+        return gone().response()  # read by nobody; nor is the body
     if state.is_draining:
         return _draining()
     media_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()

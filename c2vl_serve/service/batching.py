@@ -17,6 +17,7 @@ from starlette.types import Receive
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.service.engine import Engine
 from c2vl_serve.service.lanes import unless_gone
+from c2vl_serve.service.peers import HasLeft, gone, never
 from c2vl_serve.service.problems import Problem, busy
 from c2vl_serve.skeleton.arrays import ModelInput
 
@@ -31,6 +32,7 @@ class _Job:
     Attributes:
         started: called when its first windows are taken.
         started_by: when it is given up unless its first windows run; on the loop's clock.
+        has_left: whether its client is gone.
         taken: windows that were given to the engine.
         answered: windows that came back.
         begun: when the first windows were taken, by ``perf_counter``.
@@ -40,6 +42,7 @@ class _Job:
     done: asyncio.Future[None]
     started: Callable[[], None] | None
     started_by: float
+    has_left: HasLeft
     taken: int = 0
     answered: int = 0
     begun: float = 0.0
@@ -145,6 +148,7 @@ class Batcher:
         receive: Receive,
         deadline: float | None = None,
         started: Callable[[], None] | None = None,
+        has_left: HasLeft = never,
     ) -> tuple[Outputs, float]:
         """The outputs of these windows, and the milliseconds from the first's turn to the last.
 
@@ -153,6 +157,7 @@ class Batcher:
             receive: of the request, after its body; tells when the client goes.
             deadline: on the loop's clock, or None.
             started: called when the first windows are taken.
+            has_left: whether the client is gone, looked at before each of its windows is run.
 
         Raises:
             Problem: 503 when the wait would be, or was, too long; 499 when the client went.
@@ -163,6 +168,7 @@ class Batcher:
         job = _Job(
             inputs=inputs,
             started=started,
+            has_left=has_left,
             done=loop.create_future(),
             started_by=started_by if deadline is None else min(started_by, deadline),
         )
@@ -241,6 +247,9 @@ class Batcher:
             turn = job.turn(self.engine.max_batch)
             self._ahead -= turn
             if job.done.done():
+                continue
+            if job.has_left():
+                job.done.set_exception(gone())
                 continue
             if not job.taken:
                 if now > job.started_by:

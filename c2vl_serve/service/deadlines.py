@@ -8,10 +8,12 @@ would get a reset and no answer.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from c2vl_serve.service.peers import Peer
 from c2vl_serve.service.problems import MEDIA_TYPE, Problem
 
 LINGER_SECONDS = 10.0  # for which a body that was answered early is still read and dropped
@@ -32,11 +34,17 @@ def protocol_class(header_seconds: float) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: Any) -> None:  # uvloop's are no asyncio.Transport
             super().connection_made(transport)
+            self._peer = Peer(transport)
             self._arm(header_seconds, self._headers_late)
 
         def connection_lost(self, exc: Exception | None) -> None:
+            self._peer.close()
             self._disarm()
             super().connection_lost(exc)
+
+        def eof_received(self) -> None:
+            self._peer.close()  # whoever sends no more is hung up on in the loop's next turn
+            super().eof_received()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -51,6 +59,7 @@ def protocol_class(header_seconds: float) -> type[HttpToolsProtocol]:
         def on_message_begin(self) -> None:
             self._is_in_head = True
             super().on_message_begin()
+            self._peer.mark(cast(Scope, self.scope))
 
         def on_headers_complete(self) -> None:
             self._disarm()

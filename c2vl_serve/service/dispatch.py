@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.service.bodies import Upload
+from c2vl_serve.service.peers import has_left
 from c2vl_serve.service.predictor import Asked, Decoded
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.schemas import Prediction
@@ -97,13 +98,18 @@ async def run(
         receive=request.receive,
         deadline=request.state.deadline,
         started=None if place is None else place.leave,
+        has_left=has_left(request.scope),
     )
 
 
 async def _place(state: ServiceState, upload: Upload, request: Request) -> Place:
     if not _is_small(upload):
         return Place()
-    return await state.turnstile.enter(receive=request.receive, deadline=request.state.deadline)
+    return await state.turnstile.enter(
+        receive=request.receive,
+        deadline=request.state.deadline,
+        has_left=has_left(request.scope),
+    )
 
 
 def _is_small(upload: Upload) -> bool:

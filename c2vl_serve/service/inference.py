@@ -23,6 +23,7 @@ from c2vl_serve.service.inference_tensors import (
     write_answer,
 )
 from c2vl_serve.service.openapi import INFER_BODY, PROBLEMS
+from c2vl_serve.service.peers import has_left
 from c2vl_serve.service.predictor import check_containers
 from c2vl_serve.service.problems import Problem, of_error
 from c2vl_serve.service.schemas import (
@@ -135,7 +136,12 @@ async def infer(request: Request, model: str, model_version: str | None = None) 
         outputs, _ = (
             await _state(request)
             .queue()
-            .run(asked.inputs, receive=request.receive, deadline=request.state.deadline)
+            .run(
+                asked.inputs,
+                receive=request.receive,
+                deadline=request.state.deadline,
+                has_left=has_left(request.scope),
+            )
         )
         answer, headers = _answer(asked, outputs, recognizer)
     return Response(answer, headers=headers)

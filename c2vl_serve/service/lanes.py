@@ -13,7 +13,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from starlette.types import Receive
 
-from c2vl_serve.service.problems import CLIENT_GONE, Problem, busy
+from c2vl_serve.service.peers import gone
+from c2vl_serve.service.problems import busy
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[threading.Event], T]  # the event: nobody waits any more
@@ -67,16 +68,16 @@ class Lane:
         abandoned = threading.Event()
         future = self._submit(lambda: work(abandoned), deadline)
         result = asyncio.wrap_future(future)
-        gone = asyncio.create_task(disconnected(receive))
-        either: set[asyncio.Future[Any]] = {result, gone}
+        left = asyncio.create_task(disconnected(receive))
+        either: set[asyncio.Future[Any]] = {result, left}
         try:
             await _first(either, self._longest_wait(deadline))
             if future.running():
                 await _first(either, remaining(deadline))
             if result.done():
                 return result.result()
-            if gone.done():
-                raise Problem(CLIENT_GONE, "the client closed the connection")
+            if left.done():
+                raise gone()
             if remaining(deadline) == 0:
                 raise busy("X-Request-Timeout passed before the answer was ready", self._seconds)
             raise busy(
@@ -86,8 +87,8 @@ class Lane:
         finally:
             abandoned.set()
             result.cancel()  # and what it waits for, if that has not started
-            gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
+            left.cancel()
+            await asyncio.gather(left, return_exceptions=True)
 
     def _longest_wait(self, deadline: float | None) -> float:
         """Seconds until work that has not started is given up, whatever was estimated."""
@@ -150,18 +151,18 @@ async def unless_gone(done: asyncio.Future[None], receive: Receive, deadline: fl
     Raises:
         Problem: 499 when the client went, 503 when the deadline passed; or what ``done`` raises.
     """
-    gone = asyncio.ensure_future(disconnected(receive))
-    either: tuple[asyncio.Future[None], ...] = (done, gone)
+    left = asyncio.ensure_future(disconnected(receive))
+    either: tuple[asyncio.Future[None], ...] = (done, left)
     try:
         await asyncio.wait(either, timeout=remaining(deadline), return_when=asyncio.FIRST_COMPLETED)
         # First whether anybody is there: what is granted to those who left is work for nobody.
-        if gone.done():
+        if left.done():
             if done.done() and not done.cancelled():
                 done.exception()  # seen, and of no interest any more
-            raise Problem(CLIENT_GONE, "the client closed the connection")
+            raise gone()
         if done.done():
             done.result()
         else:
             raise busy("X-Request-Timeout passed before the answer was ready", 1.0)
     finally:
-        gone.cancel()
+        left.cancel()

@@ -12,6 +12,7 @@ from types import TracebackType
 from starlette.types import Receive
 
 from c2vl_serve.service.lanes import unless_gone
+from c2vl_serve.service.peers import HasLeft, gone, never
 
 
 class Place:
@@ -48,32 +49,37 @@ class Turnstile:
     def __init__(self, places: int) -> None:
         self._free = places
         self._is_passing = False  # in this turn of the loop somebody does
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[None], HasLeft]] = deque()
 
     @property
     def num_waiting(self) -> int:
         """Requests before the turnstile."""
         return len(self._waiting)
 
-    async def enter(self, *, receive: Receive, deadline: float | None) -> Place:
+    async def enter(
+        self, *, receive: Receive, deadline: float | None, has_left: HasLeft = never
+    ) -> Place:
         """Wait for a place.
 
         Args:
             receive: of the request, after its body; tells when the client goes.
             deadline: on the loop's clock, or None.
+            has_left: whether the client is gone, looked at before it is let in.
 
         Raises:
             Problem: 499 when the client went, 503 when the deadline passed.
         """
+        if has_left():
+            raise gone()
         if self._free and not self._is_passing and not self._waiting:
             self._pass()
             return Place(self)
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(given)
+        self._waiting.append((given, has_left))
         try:
             await unless_gone(given, receive, deadline)
         except BaseException:
-            if given.done() and not given.cancelled():
+            if given.done() and not given.cancelled() and given.exception() is None:
                 self.leave()  # it was given in the same moment
             given.cancel()
             raise
@@ -86,8 +92,12 @@ class Turnstile:
 
     def _let_in(self) -> None:
         while self._waiting and self._free and not self._is_passing:
-            given = self._waiting.popleft()
-            if not given.done():
+            given, has_left = self._waiting.popleft()
+            if given.done():
+                continue
+            if has_left():
+                given.set_exception(gone())
+            else:
                 self._pass()
                 given.set_result(None)
 
