@@ -5,14 +5,14 @@ after the recipes below, or missing (visibility 0). Axes follow the layouts: the
 axis is the target's, by a proper rotation, so left and right never swap.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from c2vl_serve.skeleton.layout import SkeletonLayout, Up
-from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_serve.skeleton.sequence import SkeletonSequence, check_finite
 
 Recipe = tuple[tuple[float, str], ...]
 
@@ -48,26 +48,27 @@ _TO_Y_UP: dict[Up, tuple[tuple[int, int, int], ...]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Conversion:
     """A prepared conversion: where joints come from, the rotation, and what it approximates.
 
     Attributes:
-        copied: target joints that the source has.
-        copies_of: the source joints that they are.
-        parts: of each target joint the source joints and weights that make it; none where it is
-            copied, or cannot be had.
-        rotation: 3 x 3, source axes to target axes.
+        likest: of each target joint the source joint that it is, or is made of among others;
+            any where it cannot be had.
+        made: target joints that are no copies, and the source joints and weights that make
+            them; none where it cannot be had.
+        rotation: 3 x 3, source axes to target axes; None where they are the same.
         approximated: target joints made from others.
         missing: target joints without a source.
+        notes: a sentence for whoever reads the answer.
     """
 
-    copied: tuple[int, ...]
-    copies_of: tuple[int, ...]
-    parts: tuple[tuple[tuple[int, float], ...], ...]
-    rotation: Float32[np.ndarray, "3 3"]
+    likest: Int[np.ndarray, " V"]
+    made: tuple[tuple[int, tuple[tuple[int, float], ...]], ...]
+    rotation: Float32[np.ndarray, "3 3"] | None
     approximated: tuple[str, ...]
     missing: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def _weights(joint: str, source: SkeletonLayout, asked: frozenset[str]) -> dict[str, float] | None:
@@ -93,23 +94,28 @@ def _weights(joint: str, source: SkeletonLayout, asked: frozenset[str]) -> dict[
 def conversion(source: SkeletonLayout, target: SkeletonLayout) -> Conversion:
     """Work out how ``source`` becomes ``target``; cached, both are values."""
     recipes = [_weights(joint, source, frozenset()) for joint in target.joints]
-    copied = [row for row, joint in enumerate(target.joints) if joint in source.joints]
-    made = [row for row, recipe in enumerate(recipes) if recipe and row not in copied]
-    parts: list[tuple[tuple[int, float], ...]] = [()] * target.num_joints
-    for row in made:
-        weights = (recipes[row] or {}).items()
-        parts[row] = tuple(sorted((source.index(name), weight) for name, weight in weights))
+    parts = [
+        tuple(sorted((source.index(name), weight) for name, weight in (recipe or {}).items()))
+        for recipe in recipes
+    ]
+    is_copy = [joint in source.joints for joint in target.joints]
+    approximated, missing = (
+        tuple(
+            joint
+            for joint, copied, made_of in zip(target.joints, is_copy, parts, strict=True)
+            if not copied and bool(made_of) is can_be_had
+        )
+        for can_be_had in (True, False)
+    )
     to_source = np.array(_TO_Y_UP[source.up], np.float32)
     to_target = np.array(_TO_Y_UP[target.up], np.float32)
     return Conversion(
-        copied=tuple(copied),
-        copies_of=tuple(source.index(target.joints[row]) for row in copied),
-        parts=tuple(parts),
-        rotation=to_target.T @ to_source,
-        approximated=tuple(target.joints[row] for row in made),
-        missing=tuple(
-            joint for joint, found in zip(target.joints, recipes, strict=True) if found is None
-        ),
+        likest=np.array([made_of[0][0] if made_of else 0 for made_of in parts]),
+        made=tuple((row, parts[row]) for row in range(len(parts)) if not is_copy[row]),
+        rotation=None if source.up == target.up else to_target.T @ to_source,
+        approximated=approximated,
+        missing=missing,
+        notes=_notes(source, target, approximated, missing),
     )
 
 
@@ -128,51 +134,49 @@ def convert(
     if source == target:
         return sequence, ()
     plan = conversion(source, target)
-    C = sequence.joints.shape[-1]
     joints = _weighted(sequence.joints, plan)
-    if not (plan.rotation == np.eye(3)).all():
+    if plan.rotation is not None:
         C = joints.shape[-1]
         joints = joints @ plan.rotation[:C, :C].T
+    check_finite(joints, target)  # a recipe may reach beyond float32
     visibility = _least_visible(sequence.visibility, plan)
-    converted = replace(
-        sequence,
-        joints=joints,
-        visibility=visibility,
-        layout=target,
-    )
-    return converted, _notes(source, target, plan)
+    return sequence.derived(joints=joints, visibility=visibility, layout=target), plan.notes
 
 
 def _weighted(
     joints: Float32[np.ndarray, "T M U C"], plan: Conversion
 ) -> Float32[np.ndarray, "T M V C"]:
     """The target's joints; most are copies, so that no product with a matrix of zeros is taken."""
-    T, M, _, C = joints.shape
-    made = np.zeros((T, M, len(plan.parts), C), np.float32)
-    made[:, :, plan.copied] = joints[:, :, plan.copies_of]
-    for row, parts in enumerate(plan.parts):
+    weighted = joints.take(plan.likest, axis=2)
+    for row, parts in plan.made:
+        weighted[:, :, row] = 0
         for source, weight in parts:
-            made[:, :, row] += weight * joints[:, :, source]
-    return made
+            weighted[:, :, row] += weight * joints[:, :, source]
+    return weighted
 
 
 def _least_visible(
     visibility: Float32[np.ndarray, "T M U"], plan: Conversion
 ) -> Float32[np.ndarray, "T M V"]:
-    T, M, _ = visibility.shape
-    least = np.zeros((T, M, len(plan.parts)), np.float32)
-    least[:, :, plan.copied] = visibility[:, :, plan.copies_of]
-    for row, parts in enumerate(plan.parts):
-        if parts:
-            least[:, :, row] = visibility[:, :, [source for source, _ in parts]].min(axis=-1)
+    least = visibility.take(plan.likest, axis=2)
+    for row, parts in plan.made:
+        if not parts:
+            least[:, :, row] = 0
+        for source, _ in parts[1:]:
+            np.minimum(least[:, :, row], visibility[:, :, source], out=least[:, :, row])
     return least
 
 
-def _notes(source: SkeletonLayout, target: SkeletonLayout, plan: Conversion) -> tuple[str, ...]:
+def _notes(
+    source: SkeletonLayout,
+    target: SkeletonLayout,
+    approximated: tuple[str, ...],
+    missing: tuple[str, ...],
+) -> tuple[str, ...]:
     changes = []
-    if plan.approximated:
-        changes.append(f"{', '.join(plan.approximated)} approximated")
-    if plan.missing:
-        changes.append(f"{', '.join(plan.missing)} missing")
+    if approximated:
+        changes.append(f"{', '.join(approximated)} approximated")
+    if missing:
+        changes.append(f"{', '.join(missing)} missing")
     what = "; ".join(changes) or "exact"
     return (f"layout {source.name} converted to {target.name}: {what}",)

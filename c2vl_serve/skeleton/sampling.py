@@ -73,7 +73,7 @@ def window_starts(num_frames: int, length: int, stride: int) -> tuple[int, ...]:
 
 def presence(sequence: SkeletonSequence, config: PreprocessingConfig) -> Bool[np.ndarray, " T"]:
     """In which frames of a one-person sequence any joint is seen."""
-    return np.any(sequence.visibility[:, 0] >= config.min_visibility, axis=-1)
+    return (sequence.visibility[:, 0] >= config.min_visibility).any(axis=-1)
 
 
 def choose_windows(
@@ -88,6 +88,11 @@ def choose_windows(
         config: of the model.
         offset: first frame of the stretch within the sequence.
     """
+    if len(present) <= config.num_frames:
+        return WindowChoice(
+            stretches=((offset, offset + len(present)),),
+            seen_frames=np.array([np.count_nonzero(present)], np.float32),
+        )
     stride = max(round(STRIDE_SECONDS * config.fps), -(-len(present) // MAX_WINDOWS))
     starts = np.array(window_starts(len(present), config.num_frames, stride))
     stops = np.minimum(starts + config.num_frames, len(present))
@@ -109,6 +114,8 @@ def window_inputs(
 
     Stretches of one length are preprocessed in one call, as persons side by side.
     """
+    if len(stretches) == 1:
+        return preprocess(sequence.frames(*stretches[0]), config)
     inputs = np.zeros(
         (len(stretches), config.num_channels, config.num_frames, config.num_joints, 1), np.float32
     )

@@ -35,12 +35,13 @@ class SkeletonSequence:
 
     def __post_init__(self) -> None:
         """Fill the defaults, then check every promise of the class."""
-        if self.visibility is ALL_VISIBLE:
+        all_visible = self.visibility is ALL_VISIBLE
+        if all_visible:
             object.__setattr__(self, "visibility", np.ones(self.joints.shape[:-1], np.float32))
         if not self.person_ids:
             object.__setattr__(self, "person_ids", tuple(range(self.num_persons)))
         self._check_shape()
-        self._check_values()
+        self._check_values(all_visible=all_visible)
 
     def _check_shape(self) -> None:
         T, M, V, C = self.joints.shape
@@ -63,19 +64,12 @@ class SkeletonSequence:
         if len(self.person_ids) != M:
             raise SequenceError(f"{len(self.person_ids)} person ids for {M} persons")
 
-    def _check_values(self) -> None:
+    def _check_values(self, *, all_visible: bool) -> None:
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise SequenceError(f"fps is {self.fps}; expected a positive number")
-        if not np.isfinite(self.joints).all():
-            finite = np.isfinite(self.joints).all(axis=-1)
-            frame, person, joint = np.argwhere(~finite)[0]
-            raise SequenceError(
-                f"joints hold NaN or infinite values, first at frame {frame}, person {person}, "
-                f"joint {self.layout.joints[joint]!r}; send 0 with visibility 0 for a joint "
-                "that was not seen"
-            )
+        check_finite(self.joints, self.layout)
         # NaN is neither.
-        if not (self.visibility.min() >= 0 and self.visibility.max() <= 1):
+        if not (all_visible or (self.visibility.min() >= 0 and self.visibility.max() <= 1)):
             raise SequenceError("visibility holds values outside 0..1")
 
     @property
@@ -110,6 +104,8 @@ class SkeletonSequence:
     def persons(self, *indices: int) -> "SkeletonSequence":
         """The persons at these positions, in this order."""
         chosen = list(indices)
+        if chosen == list(range(self.num_persons)):
+            return self
         return self.derived(
             joints=self.joints[:, chosen],
             visibility=self.visibility[:, chosen],
@@ -122,6 +118,7 @@ class SkeletonSequence:
         joints: Joints,
         visibility: Float32[np.ndarray, "_ _ _"],
         fps: float | None = None,
+        layout: SkeletonLayout | None = None,
         person_ids: tuple[int, ...] = (),
     ) -> "SkeletonSequence":
         """A sequence made from parts or means of this one's numbers, which is not checked again.
@@ -134,8 +131,24 @@ class SkeletonSequence:
             ("joints", joints),
             ("visibility", visibility),
             ("fps", self.fps if fps is None else fps),
-            ("layout", self.layout),
+            ("layout", layout or self.layout),
             ("person_ids", person_ids or self.person_ids),
         ):
             object.__setattr__(made, name, value)
         return made
+
+
+def check_finite(joints: Joints, layout: SkeletonLayout) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        SequenceError: naming the first frame, person and joint.
+    """
+    if not np.isfinite(joints).all():
+        finite = np.isfinite(joints).all(axis=-1)
+        frame, person, joint = np.argwhere(~finite)[0]
+        raise SequenceError(
+            f"joints hold NaN or infinite values, first at frame {frame}, person {person}, "
+            f"joint {layout.joints[joint]!r}; send 0 with visibility 0 for a joint "
+            "that was not seen"
+        )

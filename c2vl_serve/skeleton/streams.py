@@ -1,6 +1,7 @@
 """Streams: the joint positions, the bones between them, and how both change in time."""
 
 import numpy as np
+from jaxtyping import Float32
 
 from c2vl_serve.skeleton.arrays import Joints
 from c2vl_serve.skeleton.layout import SkeletonLayout
@@ -12,9 +13,9 @@ def bones(joints: Joints, layout: SkeletonLayout) -> Joints:
     The sum of bones from the root to a joint gives the joint back
     (2s-AGCN, Shi et al., CVPR 2019, sec. 3.3).
     """
-    parents = np.array(layout.parents)
-    origin = joints[:, :, np.maximum(parents, 0)] * (parents >= 0)[:, None]
-    return (joints - origin).astype(np.float32)
+    bone = joints - joints.take(layout.parents, axis=2, mode="clip")
+    bone[:, :, layout.root] = joints[:, :, layout.root]
+    return bone
 
 
 def joints_from_bones(bone: Joints, layout: SkeletonLayout) -> Joints:
@@ -25,6 +26,8 @@ def joints_from_bones(bone: Joints, layout: SkeletonLayout) -> Joints:
     return joints
 
 
-def motion(joints: Joints) -> Joints:
-    """Change since the frame before, ``T M V C`` in units a frame; zero in the first frame."""
-    return np.diff(joints, axis=0, prepend=joints[:1])
+def motion(positions: Float32[np.ndarray, "T M *S"]) -> Float32[np.ndarray, "T M *S"]:
+    """Change since the frame before, in units a frame; zero in the first frame."""
+    change = np.zeros_like(positions)
+    np.subtract(positions[1:], positions[:-1], out=change[1:])
+    return change

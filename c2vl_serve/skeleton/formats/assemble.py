@@ -8,7 +8,7 @@ from jaxtyping import Float32, Shaped
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.skeleton.formats.options import FieldError, ReadOptions, SequenceLimits
 from c2vl_serve.skeleton.layout import SkeletonLayout
-from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_serve.skeleton.sequence import ALL_VISIBLE, SkeletonSequence
 
 
 def check_shape(shape: tuple[int, ...], layout: SkeletonLayout, limits: SequenceLimits) -> None:
@@ -81,9 +81,7 @@ def assemble(
         )
     if joints.ndim == 3:
         joints = joints[:, None]
-    if visibility is None:
-        visibility = np.ones(joints.shape[:3], np.float32)
-    seen = _visibility(visibility, joints.shape[:3])
+    seen = ALL_VISIBLE if visibility is None else _visibility(visibility, joints.shape[:3])
     try:
         return SkeletonSequence(
             joints=as_float32(joints),
@@ -98,6 +96,8 @@ def assemble(
 
 def as_float32(array: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     """The same numbers as contiguous float32; what does not fit becomes infinite, thus refused."""
+    if array.dtype == np.float32:
+        return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
 
