@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from c2vl_serve.service.headers import header
 from c2vl_serve.service.metrics import Metrics
 from c2vl_serve.service.problems import CLIENT_GONE
 from c2vl_serve.service.request_ids import HEADER, REQUEST_ID, chosen_id
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Asked every few seconds by machines; in the log only when something is wrong with them.
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+ABOUT = "about"  # in a request's state: what its line in the log should tell besides
+_NAME = HEADER.encode()
 UNROUTED = "none"  # answered before, or without, a route
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 
@@ -39,10 +41,11 @@ class RequestLog:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        request_id = chosen_id(Headers(scope=scope).get(HEADER))
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = chosen_id(header(scope, _NAME))
+        about: dict[str, Any] = {}
+        scope.setdefault("state", {}).update({"request_id": request_id, ABOUT: about})
         REQUEST_ID.set(request_id)
-        answer = _Answer(send=send, request_id=request_id)
+        answer = _Answer(send=send, request_id=request_id, about=about)
         begun = time.perf_counter()
         with self._metrics.in_flight(scope["type"]):
             try:
@@ -64,6 +67,7 @@ class RequestLog:
             "status": status,
             "ms": round(1000 * seconds, 1),
             "bytes": answer.num_bytes,
+            **answer.about,
         }
         logger.log(level, "answered", extra=fields)
 
@@ -74,14 +78,16 @@ class _Answer:
 
     send: Send
     request_id: str
+    about: dict[str, Any]
     status: int = 0
     num_bytes: int = 0
 
     async def __call__(self, message: Message) -> None:
         kind = message["type"].removeprefix("websocket.")
         if kind in ("http.response.start", "accept"):
-            message.setdefault("headers", [])
-            MutableHeaders(scope=message)[HEADER] = self.request_id
+            # A list of its own: that of a refusal lies ready for the next request.
+            named = (_NAME, self.request_id.encode("latin-1"))
+            message["headers"] = [*message.get("headers", ()), named]
             self.status = message.get("status", 101)
         elif kind == "http.response.body":
             self.num_bytes += len(message.get("body", b""))

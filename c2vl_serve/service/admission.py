@@ -1,17 +1,18 @@
 """Admission: pure ASGI middleware that refuses what would wait too long, before its body is read.
 
 The Content-Type tells which queue a request will stand in. A refusal is made of bytes that lie
-ready, because an overloaded service has better things to do than to compose them.
+ready, because an overloaded service has better things to do than to compose them. They are the
+same for all, so a request's id stands in the header only.
 """
 
 import asyncio
 import math
 from functools import lru_cache
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from c2vl_serve.service.headers import media_type
 from c2vl_serve.service.lanes import remaining
 from c2vl_serve.service.peers import gone, has_left
 from c2vl_serve.service.problems import busy
@@ -74,10 +75,9 @@ def _refusal_of(state: ServiceState, scope: Scope) -> Response | None:
         return gone().response()  # read by nobody; nor is the body
     if state.is_draining:
         return _draining()
-    media_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
     left = remaining(scope["state"].get("deadline"))
     waits = []
-    for name, wait, max_wait in state.waits(media_type):
+    for name, wait, max_wait in state.waits(media_type(scope)):
         allowed = max_wait if left is None else min(max_wait, left)
         if wait <= allowed:
             return None
@@ -93,9 +93,10 @@ def _too_long(name: str, seconds: float, allowed: float) -> Response:
     return busy(
         f"{name} requests would wait longer than {allowed:g} s now; try again in {seconds:g} s",
         seconds,
-    ).response()
+    ).shared_response()
 
 
 @lru_cache(maxsize=1)
 def _draining() -> Response:
-    return busy("this server is stopping; send it again, to another or in a moment", 1.0).response()
+    problem = busy("this server is stopping; send it again, to another or in a moment", 1.0)
+    return problem.shared_response()

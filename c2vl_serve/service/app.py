@@ -29,7 +29,7 @@ from c2vl_serve.service.metrics import router as metrics_router
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.predictor import Predictor
 from c2vl_serve.service.rates import RateLimit
-from c2vl_serve.service.routes import router
+from c2vl_serve.service.routes import hot, router
 from c2vl_serve.service.settings import ServiceSettings, read_settings
 from c2vl_serve.service.state import ServiceState
 from c2vl_serve.service.stream import router as stream_router
@@ -103,6 +103,8 @@ def create_app(
     )
     app.state.metrics = Metrics()
     app.state.observers = [app.state.metrics.predicted]
+    # Routes are tried in order: the one that is asked all day comes first.
+    app.router.routes[:0] = hot.routes
     app.include_router(router)
     app.include_router(embed_routes.router)
     app.include_router(gallery_routes.router)

@@ -6,6 +6,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from c2vl_serve.service.headers import header, media_type
 from c2vl_serve.service.problems import Problem
 from c2vl_serve.skeleton.formats import FileType, sniff
 
@@ -42,19 +43,19 @@ async def read_upload(request: Request) -> Upload:
             422 for a form without exactly one file.
     """
     check_encoding(request)
-    content_type = request.headers.get("content-type", "")
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == MULTIPART:
+    kind = media_type(request.scope)
+    if kind == MULTIPART:
         return await _read_form(request)
-    if media_type == JSON:
+    if kind == JSON:
         return Upload(data=await _read_body(request), file_type="json")
-    if media_type == NPY:
+    if kind == NPY:
         return Upload(data=await _read_body(request), file_type="npy")
-    if media_type.startswith(VIDEO):
+    if kind.startswith(VIDEO):
         return Upload(data=await _read_body(request), file_type=None)
+    content_type = header(request.scope, b"content-type") or "missing"
     raise Problem(
         415,
-        f"the Content-Type is {content_type[:60] or 'missing'!r}; send one of {ACCEPTED} "
+        f"the Content-Type is {content_type[:60]!r}; send one of {ACCEPTED} "
         "(with curl: -F file=@PATH for any file)",
         headers={"Accept-Post": ACCEPTED},
     )
@@ -66,7 +67,7 @@ def check_encoding(request: Request) -> None:
     Raises:
         Problem: 415.
     """
-    encoding = request.headers.get("content-encoding", "identity")
+    encoding = header(request.scope, b"content-encoding") or "identity"
     if encoding.lower() != "identity":
         raise Problem(
             415, f"the Content-Encoding is {encoding[:20]!r}; send the body as it is, unpacked"

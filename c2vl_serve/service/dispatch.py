@@ -11,9 +11,8 @@ from starlette.requests import Request
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.service.bodies import Upload
 from c2vl_serve.service.peers import has_left
-from c2vl_serve.service.predictor import Asked, Decoded
+from c2vl_serve.service.predictor import Answer, Asked, Decoded
 from c2vl_serve.service.query import PredictQuery
-from c2vl_serve.service.schemas import Prediction
 from c2vl_serve.service.state import ServiceState
 from c2vl_serve.service.turnstile import Place
 
@@ -24,7 +23,7 @@ _SHORT_SECONDS = 20.0  # of all persons together
 
 async def predict(
     state: ServiceState, upload: Upload, query: PredictQuery, request: Request
-) -> Prediction:
+) -> Answer:
     """The answer to an upload.
 
     Raises:
@@ -35,10 +34,10 @@ async def predict(
     with await _place(state, upload, request) as place:
         asked = await ask(state, upload, query, request, place)
         outputs, milliseconds = await run(state, asked, request, place)
-    prediction = state.ready().answer(asked, outputs, query, inference_ms=milliseconds)
+    answer = state.ready().answer(asked, outputs, query, inference_ms=milliseconds)
     total = 1e3 * (asyncio.get_running_loop().time() - begun)
-    prediction.timing_ms.total = round(total, 3)
-    return prediction
+    answer["timing_ms"]["total"] = round(total, 3)
+    return answer
 
 
 async def ask(
@@ -56,7 +55,8 @@ async def ask(
         LabelError: the query asks for labels that are not known.
     """
     predictor = state.ready()
-    predictor.judge(query)  # unknown labels are refused before any work
+    if query.labels is not None:
+        predictor.judge(query)  # unknown labels are refused before any work
     deadline = request.state.deadline
     if upload.file_type is None:
         return await state.videos.run(

@@ -1,13 +1,16 @@
 """What `joints=true` adds to an answer: each person's joints, short enough to be drawn from."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
 from c2vl_serve.pose import PoseExtraction
-from c2vl_serve.service.schemas import Pose, Prediction
+from c2vl_serve.recognition.answers import PersonAnswer
+from c2vl_serve.service.schemas import Pose
 from c2vl_serve.skeleton.layout import SkeletonLayout
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 
@@ -18,11 +21,11 @@ _DECIMALS = 4  # of a picture 4096 pixels wide: half a pixel; of a room: a tenth
 PoseOf = Callable[[int], Pose]
 
 
-def add_poses(prediction: Prediction, pose_of: PoseOf | None) -> None:
-    """Give every person of an answer the pose that belongs to its id."""
-    if pose_of is not None:
-        for person in prediction.persons:
-            person.pose = pose_of(person.id)
+def with_poses(persons: tuple[PersonAnswer, ...], pose_of: PoseOf | None) -> Sequence[Any]:
+    """The persons of an answer, each with the pose that belongs to its id, where asked for."""
+    if pose_of is None:
+        return persons
+    return [{**asdict(person), "pose": pose_of(person.id)} for person in persons]
 
 
 def in_room(sequence: SkeletonSequence) -> PoseOf:

@@ -8,13 +8,13 @@ import asyncio
 import math
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from c2vl_serve.service.headers import header
 from c2vl_serve.service.problems import Problem, busy
 from c2vl_serve.service.settings import ServiceSettings
 
-TIMEOUT_HEADER = "x-request-timeout"
+TIMEOUT_HEADER = b"x-request-timeout"
 
 
 class BodyGuard:
@@ -34,10 +34,9 @@ class BodyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         try:
-            self._check_length(headers.get("content-length", "0"))
-            deadline = _deadline(headers.get(TIMEOUT_HEADER))
+            self._check_length(header(scope, b"content-length") or "0")
+            deadline = _deadline(header(scope, TIMEOUT_HEADER))
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return

@@ -4,8 +4,10 @@ Counters are pushed by whoever knows; queues, pose workers and readiness are loo
 metrics are asked for.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -63,39 +65,49 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._service = _ServiceCollector()
         self.registry.register(self._service)
-        self._requests = Counter(
-            "c2vl_requests",
-            "Requests answered.",
-            ["method", "route", "status"],
-            registry=self.registry,
+        self._requests = _children(
+            Counter(
+                "c2vl_requests",
+                "Requests answered.",
+                ["method", "route", "status"],
+                registry=self.registry,
+            )
         )
-        self._rejects = Counter(
-            "c2vl_rejects",
-            "Requests not answered as asked, by reason.",
-            ["reason"],
-            registry=self.registry,
+        self._rejects = _children(
+            Counter(
+                "c2vl_rejects",
+                "Requests not answered as asked, by reason.",
+                ["reason"],
+                registry=self.registry,
+            )
         )
         for reason in (*REASONS.values(), "not_ready"):
-            self._rejects.labels(reason)  # a counter that is there from the start can be watched
-        self._in_flight = Gauge(
-            "c2vl_requests_in_flight",
-            "Requests, or open WebSockets, being worked on.",
-            ["protocol"],
-            registry=self.registry,
+            self._rejects(reason)  # a counter that is there from the start can be watched
+        self._in_flight = _children(
+            Gauge(
+                "c2vl_requests_in_flight",
+                "Requests, or open WebSockets, being worked on.",
+                ["protocol"],
+                registry=self.registry,
+            )
         )
-        self._seconds = Histogram(
-            "c2vl_request_seconds",
-            "From a request's headers to the end of its answer.",
-            ["route"],
-            buckets=_REQUEST_BUCKETS,
-            registry=self.registry,
+        self._seconds = _children(
+            Histogram(
+                "c2vl_request_seconds",
+                "From a request's headers to the end of its answer.",
+                ["route"],
+                buckets=_REQUEST_BUCKETS,
+                registry=self.registry,
+            )
         )
-        self._stages = Histogram(
-            "c2vl_stage_seconds",
-            "One prediction's time in a stage; total is from the whole body to the answer.",
-            ["stage"],
-            buckets=_STAGE_BUCKETS,
-            registry=self.registry,
+        self._stages = _children(
+            Histogram(
+                "c2vl_stage_seconds",
+                "One prediction's time in a stage; total is from the whole body to the answer.",
+                ["stage"],
+                buckets=_STAGE_BUCKETS,
+                registry=self.registry,
+            )
         )
         self._batches = Histogram(
             "c2vl_batch_windows",
@@ -108,30 +120,33 @@ class Metrics:
         """Look at these when asked."""
         self._service.service, self._service.poses = service, poses
 
-    @contextmanager
-    def in_flight(self, protocol: str) -> Iterator[None]:
+    def in_flight(self, protocol: str) -> AbstractContextManager[None]:
         """While a request is worked on."""
-        with self._in_flight.labels(protocol).track_inprogress():
-            yield
+        return self._in_flight(protocol).track_inprogress()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request came to its end, by a route's template."""
-        self._requests.labels(method, route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._requests(method, route, status).inc()
+        self._seconds(route).observe(seconds)
         reason = REASONS.get(status)
         if reason is not None:
             refused_early = reason == "busy" and not self._service.is_ready
-            self._rejects.labels("not_ready" if refused_early else reason).inc()
+            self._rejects("not_ready" if refused_early else reason).inc()
 
     def predicted(self, timing_ms: Mapping[str, float]) -> None:
         """One prediction's milliseconds in each stage; stages that it had no use for are 0."""
         for stage, ms in timing_ms.items():
             if ms > 0:
-                self._stages.labels(stage).observe(ms / 1000)
+                self._stages(stage).observe(ms / 1000)
 
     def ran_batch(self, num_windows: int) -> None:
         """The network was called once."""
         self._batches.observe(num_windows)
+
+
+def _children(metric: Any) -> Callable[..., Any]:
+    """A metric by its labels' values; looking one up otherwise costs as much as counting."""
+    return lru_cache(maxsize=None)(metric.labels)
 
 
 class _ServiceCollector(Collector):

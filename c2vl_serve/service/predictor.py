@@ -14,8 +14,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any, TypeAlias
 
 import orjson
+from pydantic import BaseModel
 
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.pose import PoseExtraction
@@ -26,7 +28,7 @@ from c2vl_serve.recognition.preparation import Prepared, nobody
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.service.bodies import Upload
-from c2vl_serve.service.drawable import PoseOf, add_poses, in_picture, in_room
+from c2vl_serve.service.drawable import PoseOf, in_picture, in_room, with_poses
 from c2vl_serve.service.pose_pool import PosePool
 from c2vl_serve.service.problems import Problem
 from c2vl_serve.service.query import PredictQuery
@@ -45,6 +47,10 @@ from c2vl_serve.skeleton.sequence import SkeletonSequence
 LARGE_BODY = 2**22
 # JSON arrays and objects in one body: 3 million joints, a long way beyond what fits as text.
 MAX_CONTAINERS = 4_000_000
+
+
+_NO_STAGE = dict.fromkeys(TimingMs.model_fields, 0.0)
+Answer: TypeAlias = dict[str, Any]  # as schemas.Prediction describes it, of recognition's values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -69,11 +75,11 @@ class Decoded:
     overlay: str | None = None
     pose_of: PoseOf | None = None
 
-    def spent(self, stages: Mapping[str, float]) -> TimingMs:
+    def spent(self, stages: Mapping[str, float]) -> dict[str, float]:
         """All milliseconds so far, with those of the stages that followed."""
         total = 1000 * (perf_counter() - self.begun)
-        spent = {**self.timing_ms, **stages, "total": total}
-        return TimingMs(**{stage: round(ms, 3) for stage, ms in spent.items()})
+        spent = {**_NO_STAGE, **self.timing_ms, **stages, "total": total}
+        return {stage: round(ms, 3) for stage, ms in spent.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -105,7 +111,7 @@ class Predictor:
         self.recognizer = recognizer
         self.gallery = gallery or GalleryStore(MEMORY, recognizer.bundle)
         self._poses = poses
-        self._settings = settings
+        self._limits = settings.sequence_limits
         self._large = threading.Lock()
 
     def skeleton(self, upload: Upload, query: PredictQuery) -> Prediction:
@@ -136,7 +142,7 @@ class Predictor:
             SequenceError: it holds no skeleton that can be used.
         """
         begun = perf_counter()
-        options = query.read_options(self._settings.sequence_limits)
+        options = query.read_options(self._limits)
         with self._large if len(upload.data) > LARGE_BODY else nullcontext():
             sequence = _decode(upload, options)
         T = sequence.num_frames
@@ -223,8 +229,8 @@ class Predictor:
 
     def answer(
         self, asked: Asked, outputs: Outputs, query: PredictQuery, *, inference_ms: float
-    ) -> Prediction:
-        """What the network's outputs say about what was asked."""
+    ) -> Answer:
+        """What the network's outputs say about what was asked; :func:`spelled` makes it JSON."""
         recognition = self.recognizer.answer(
             asked.prepared,
             outputs,
@@ -233,24 +239,34 @@ class Predictor:
             judge=asked.judge,
         )
         decoded = asked.decoded
-        prediction = Prediction.of(
-            recognition,
-            bundle=self.recognizer.bundle.card.identity,
-            runtime=self.recognizer.runtime.name,
-            frames=decoded.frames,
-            notes=[*decoded.notes, *recognition.notes],
-            timing_ms=decoded.spent(recognition.timing_ms),
-            overlay=decoded.overlay,
-        )
-        add_poses(prediction, decoded.pose_of)
-        return prediction
+        answer = {
+            "bundle": self.recognizer.bundle.card.identity,
+            "runtime": self.recognizer.runtime.name,
+            "actions": recognition.actions,
+            "recognised": recognition.recognised,
+            "persons": with_poses(recognition.persons, decoded.pose_of),
+            "frames": decoded.frames,
+            "notes": [*decoded.notes, *recognition.notes],
+            "timing_ms": decoded.spent(recognition.timing_ms),
+        }
+        return answer if decoded.overlay is None else {**answer, "overlay": decoded.overlay}
 
     def _at_once(self, decoded: Decoded, query: PredictQuery) -> Prediction:
         asked = self.ask(decoded, query)
         begun = perf_counter()
         outputs = self.recognizer.run(asked.prepared.inputs)
         spent = 1000 * (perf_counter() - begun)
-        return self.answer(asked, outputs, query, inference_ms=spent)
+        answer = self.answer(asked, outputs, query, inference_ms=spent)
+        return Prediction.model_validate(answer, from_attributes=True)
+
+
+def spelled(answer: Answer) -> bytes:
+    """The answer as JSON."""
+    return orjson.dumps(answer, default=_fields)
+
+
+def _fields(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(exclude_none=True)
 
 
 def _decode(upload: Upload, options: ReadOptions) -> SkeletonSequence:

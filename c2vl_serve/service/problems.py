@@ -85,6 +85,11 @@ class Problem(Exception):
         """The answer over HTTP."""
         return Response(orjson.dumps(self.content), self.status, self.headers, MEDIA_TYPE)
 
+    def shared_response(self) -> Response:
+        """The same for any number of requests: the id of the one at hand is not in it."""
+        content = {key: value for key, value in self.content.items() if key != "request_id"}
+        return Response(orjson.dumps(content), self.status, self.headers, MEDIA_TYPE)
+
 
 def busy(detail: str, retry_after: float) -> Problem:
     """503 with ``Retry-After`` in whole seconds, at least one."""

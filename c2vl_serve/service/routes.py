@@ -1,22 +1,23 @@
 """The routes of the main job: health, the bundle's card, and predict."""
 
-import logging
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from c2vl_serve.service import dispatch
+from c2vl_serve.service.access import ABOUT
 from c2vl_serve.service.bodies import read_upload
 from c2vl_serve.service.openapi import PREDICT_BODY, PROBLEMS
+from c2vl_serve.service.predictor import spelled
 from c2vl_serve.service.problems import busy
 from c2vl_serve.service.query import PredictQuery
 from c2vl_serve.service.query_route import QueryRoute
 from c2vl_serve.service.schemas import BundleAnswer, Health, Prediction, ProblemDetails
 from c2vl_serve.service.state import ServiceState
 
-logger = logging.getLogger(__name__)
-router = APIRouter(route_class=QueryRoute)
+router = APIRouter()
+hot = APIRouter(route_class=QueryRoute)  # to be tried before all others
 
 
 def _state(request: Request) -> ServiceState:
@@ -56,7 +57,7 @@ async def bundle(request: Request) -> Response:
     return Response(orjson.dumps(card), media_type="application/json")
 
 
-@router.post(
+@hot.post(
     "/predict",
     tags=["predict"],
     summary="A skeleton or a video, answered with actions",
@@ -69,15 +70,12 @@ async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> 
     state = _state(request)
     state.ready()
     upload = await read_upload(request)
-    prediction = await dispatch.predict(state, upload, query, request)
-    spent = prediction.timing_ms.model_dump()
+    answer = await dispatch.predict(state, upload, query, request)
     for tell in request.app.state.observers:
-        tell(spent)
-    logger.info(
-        "predicted input=%s frames=%d persons=%d ms=%.1f",
-        upload.file_type or "video",
-        prediction.frames.read,
-        len(prediction.persons),
-        prediction.timing_ms.total,
-    )
-    return Response(prediction.model_dump_json(exclude_none=True), media_type="application/json")
+        tell(answer["timing_ms"])
+    request.scope["state"][ABOUT] |= {
+        "input": upload.file_type or "video",
+        "frames": answer["frames"].read,
+        "persons": len(answer["persons"]),
+    }
+    return Response(spelled(answer), media_type="application/json")

@@ -1,11 +1,13 @@
-"""What the service answers, as pydantic models; OpenAPI and the JSON both come from here."""
+"""What the service answers, as pydantic models: OpenAPI comes from here.
 
-from dataclasses import asdict
-from typing import Any, Literal
+Predictions are written from recognition's own values, which have the same fields; a test holds
+the two together.
+"""
+
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from c2vl_serve.recognition.answers import ActionScore, PersonAnswer, Recognition
 from c2vl_serve.skeleton.layout import Up
 
 
@@ -14,11 +16,6 @@ class Action(BaseModel):
 
     label: str
     score: float = Field(ge=0, le=1, description="calibrated; the card states the error")
-
-    @classmethod
-    def many(cls, actions: tuple[ActionScore, ...]) -> list["Action"]:
-        """One for each, in order."""
-        return [cls(label=action.label, score=action.score) for action in actions]
 
 
 class Window(BaseModel):
@@ -72,26 +69,6 @@ class Person(BaseModel):
     )
     pose: Pose | None = Field(default=None, description="with joints=true")
 
-    @classmethod
-    def of(cls, answer: PersonAnswer) -> "Person":
-        """From recognition's answer."""
-        windows = [
-            Window(
-                start=window.start,
-                end=window.end,
-                actions=Action.many(window.actions),
-                recognised=window.recognised,
-            )
-            for window in answer.windows
-        ]
-        return cls(
-            id=answer.id,
-            actions=Action.many(answer.actions),
-            recognised=answer.recognised,
-            windows=windows,
-            segments=[Segment(**asdict(segment)) for segment in answer.segments],
-        )
-
 
 class Frames(BaseModel):
     """What became of the frames."""
@@ -126,16 +103,6 @@ class Prediction(BaseModel):
     overlay: str | None = Field(
         default=None, description="with draw=true, for videos: a data: URI of a WebP strip"
     )
-
-    @classmethod
-    def of(cls, recognition: Recognition, **rest: Any) -> "Prediction":
-        """From recognition's answer and what recognition does not know."""
-        return cls(
-            actions=Action.many(recognition.actions),
-            recognised=recognition.recognised,
-            persons=[Person.of(person) for person in recognition.persons],
-            **rest,
-        )
 
 
 class ServerMetadata(BaseModel):

@@ -1,8 +1,10 @@
 """serve: the application on a socket, with uvicorn, this service's deadlines, and a drain."""
 
+import gc
 import logging
 import math
 import signal
+import socket
 import time
 from types import FrameType
 
@@ -69,6 +71,12 @@ class DrainingServer(uvicorn.Server):
         else:
             logger.info("draining for %g s", self._drain_seconds)
             self._closes_at = time.monotonic() + self._drain_seconds
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start; what was loaded until now is kept out of every later search for garbage."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to close the port."""

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from c2vl_serve.recognition.answers import Recognition
 from c2vl_serve.recognition.live import LiveWindow
 from c2vl_serve.service.problems import Problem
-from c2vl_serve.service.schemas import Action
 from c2vl_serve.skeleton.formats import ReadOptions, SequenceLimits, sequence_from_dict
 from c2vl_serve.skeleton.formats.assemble import assemble
 from c2vl_serve.skeleton.formats.json_object import layout_from_reference
@@ -169,7 +168,7 @@ def window_message(window: LiveWindow, found: Recognition, milliseconds: float) 
     persons = [
         {
             "id": person.id,
-            "actions": _actions(person.actions),
+            "actions": person.actions,
             "recognised": person.recognised,
         }
         for person in found.persons
@@ -180,7 +179,7 @@ def window_message(window: LiveWindow, found: Recognition, milliseconds: float) 
         start=window.start,
         end=window.end,
         persons=persons,
-        actions=_actions(found.actions),
+        actions=found.actions,
         recognised=found.recognised,
         latency_ms=round(milliseconds, 3),
     )
@@ -194,10 +193,6 @@ def error_message(problem: Problem) -> bytes:
 def spell(kind: str, **fields: Any) -> bytes:
     """A message of the server."""
     return orjson.dumps({"type": kind, **fields})
-
-
-def _actions(actions: Any) -> list[dict[str, Any]]:
-    return [action.model_dump() for action in Action.many(actions)]
 
 
 def _object(text: str | bytes) -> dict[str, Any]:

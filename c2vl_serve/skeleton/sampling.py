@@ -73,7 +73,7 @@ def window_starts(num_frames: int, length: int, stride: int) -> tuple[int, ...]:
 
 def presence(sequence: SkeletonSequence, config: PreprocessingConfig) -> Bool[np.ndarray, " T"]:
     """In which frames of a one-person sequence any joint is seen."""
-    return (sequence.visibility[:, 0] >= config.min_visibility).any(axis=-1)
+    return np.logical_or.reduce(sequence.visibility[:, 0] >= config.min_visibility, axis=-1)
 
 
 def choose_windows(

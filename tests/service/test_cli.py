@@ -216,7 +216,7 @@ def test_the_real_thing_starts_answers_and_stops(tiny_bundle: Path) -> None:
         finally:
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=20)
-    assert "predicted input=json frames=24 persons=1" in err
+    assert "input=json frames=24 persons=1" in err
     assert "Traceback" not in out + err
     assert process.returncode in (0, -signal.SIGTERM)
 
