@@ -158,6 +158,23 @@ def measure(recognizer: ActionRecognizer, packed: PackedSet, split: str, turns: 
             name, f"{100 * share:.1f}", f"{200 * right / (count + num_true):.1f}", str(count)
         )
     console.print(table)
+    tell_recognised(recognizer, inputs)
+
+
+def tell_recognised(
+    recognizer: ActionRecognizer, inputs: list[tuple[SkeletonSequence, list[Segment]]]
+) -> None:
+    """Print how many of the shipped segments are called recognised, the right ones and others."""
+    counts = {True: [0, 0], False: [0, 0]}
+    indices = {label: k for k, label in enumerate(recognizer.bundle.card.labels)}
+    for sequence, truth in inputs:
+        for found in recognizer.recognise(sequence).persons[0].segments:
+            segment = Segment(found.start, found.end, indices[found.label], found.score)
+            count = counts[num_right([segment], truth) == 1]
+            count[0] += found.recognised
+            count[1] += 1
+    (right, of_right), (wrong, of_wrong) = counts[True], counts[False]
+    console.print(f"recognised: {right} of {of_right} right segments, {wrong} of {of_wrong} others")
 
 
 def main() -> None:

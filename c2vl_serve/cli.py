@@ -73,12 +73,12 @@ def run(
     serve(create_app(settings, _loaded(settings)), settings)
 
 
-def _loaded(settings: ServiceSettings) -> ActionRecognizer | None:
-    """The recogniser; None where its runtime is missing, which ``/health/ready`` then tells."""
+def _loaded(settings: ServiceSettings) -> ActionRecognizer | RuntimeUnavailable:
+    """The recogniser, or why its runtime is missing, which ``/health/ready`` then tells."""
     try:
         return ActionRecognizer.load(settings.bundle, provider=settings.provider)
-    except RuntimeUnavailable:
-        return None
+    except RuntimeUnavailable as error:
+        return error
 
 
 @app.command()

@@ -49,7 +49,7 @@ class Connection:
     async def ask(self, request: bytes) -> Answer:
         """Send a request as it is, and wait for its whole answer."""
         begun = time.perf_counter()
-        if self._writer is None or self._reader is None or self._writer.is_closing():
+        if self._writer is None or self._reader is None or self._is_closed():
             self._reader, self._writer = await asyncio.open_connection(HOST, self._port)
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -61,6 +61,12 @@ class Connection:
         if headers.get("connection") == "close":
             self.close()
         return Answer(int(head[0].split()[1]), time.perf_counter() - begun, headers, body)
+
+    def _is_closed(self) -> bool:
+        """By either side: a server may end a connection that nobody used for a while."""
+        assert self._writer is not None
+        assert self._reader is not None
+        return self._writer.is_closing() or self._reader.at_eof()
 
     def close(self) -> None:
         """Hang up, whatever is under way."""

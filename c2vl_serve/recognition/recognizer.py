@@ -20,7 +20,6 @@ from c2vl_serve.recognition.answers import (
     ActionScore,
     PersonAnswer,
     Recognition,
-    SegmentAnswer,
     WindowAnswer,
 )
 from c2vl_serve.recognition.embedding import Embedding, embedded
@@ -29,7 +28,7 @@ from c2vl_serve.recognition.judging import Judge, LabelJudge, Verdict, judge_of
 from c2vl_serve.recognition.preparation import Prepared, PreparedPerson, prepare
 from c2vl_serve.recognition.runtime import Outputs, Runtime, verify
 from c2vl_serve.recognition.runtimes import load_runtime
-from c2vl_serve.recognition.segments import segments
+from c2vl_serve.recognition.segment_answers import segment_answers
 from c2vl_serve.recognition.timeline import Span
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.preprocessing import preprocess
@@ -179,7 +178,8 @@ class ActionRecognizer:
         """
         judge = judge or LabelJudge(card=self.bundle.card)
         scores = judge.scores(outputs) if prepared.persons else np.empty((0, len(judge.names)))
-        persons = tuple(_person(person, scores, judge, top_k) for person in prepared.persons)
+        fps = self.bundle.card.preprocessing.fps
+        persons = tuple(_person(person, scores, judge, top_k, fps) for person in prepared.persons)
         return Recognition(
             actions=persons[0].actions if persons else (),
             recognised=bool(persons) and persons[0].recognised,
@@ -190,7 +190,11 @@ class ActionRecognizer:
 
 
 def _person(
-    person: PreparedPerson, scores: Float64[np.ndarray, "N K"], judge: Judge, top_k: int
+    person: PreparedPerson,
+    scores: Float64[np.ndarray, "N K"],
+    judge: Judge,
+    top_k: int,
+    fps: float,
 ) -> PersonAnswer:
     verdict = _verdict(person, person.whole, scores, judge)
     enough = float(person.whole.seen_frames.max()) >= MIN_SEEN_FRAMES
@@ -199,27 +203,7 @@ def _person(
         actions=_top(verdict, top_k),
         recognised=enough and verdict.recognised,
         windows=tuple(_window(person, span, scores, judge, top_k) for span in person.timeline),
-        segments=_segments(person, scores, judge),
-    )
-
-
-def _segments(
-    person: PreparedPerson, scores: Float64[np.ndarray, "N K"], judge: Judge
-) -> tuple[SegmentAnswer, ...]:
-    if not person.fine_timeline:
-        return ()
-    times = np.array([(span.start, span.end) for span in person.fine_timeline])
-    means = [scores[person.rows_of(span.windows)].mean(axis=0) for span in person.fine_timeline]
-    verdicts = [judge.verdict(mean) for mean in means]
-    return tuple(
-        SegmentAnswer(
-            start=segment.start,
-            end=segment.end,
-            label=verdicts[0].names[segment.label],
-            score=segment.score,
-            recognised=segment.score >= judge.threshold,
-        )
-        for segment in segments(times, np.stack([verdict.scores for verdict in verdicts]))
+        segments=segment_answers(person, scores, judge, fps),
     )
 
 

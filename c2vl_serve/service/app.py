@@ -49,7 +49,7 @@ _FIRST_VIDEO = 10.0
 
 def create_app(
     settings: ServiceSettings | None = None,
-    recognizer: ActionRecognizer | None = None,
+    recognizer: ActionRecognizer | RuntimeUnavailable | None = None,
     *,
     tracing: "TracerProvider | None" = None,
 ) -> FastAPI:
@@ -59,7 +59,7 @@ def create_app(
         settings: read from the environment where not given.
         recognizer: loaded already; otherwise the settings' bundle is loaded at start-up. A
             bundle that is inconsistent keeps the service from starting; a runtime that is not
-            there is told by ``/health/ready``.
+            there, as found out here or by the caller, is told by ``/health/ready``.
         tracing: where spans go, instead of where ``OTEL_*`` says.
 
     Raises:
@@ -146,7 +146,7 @@ async def _load(
     state: ServiceState,
     poses: PosePool,
     settings: ServiceSettings,
-    recognizer: ActionRecognizer | None,
+    recognizer: ActionRecognizer | RuntimeUnavailable | None,
     metrics: Metrics,
 ) -> None:
     if recognizer is None:
@@ -155,9 +155,11 @@ async def _load(
                 ActionRecognizer.load, settings.bundle, provider=settings.provider
             )
         except RuntimeUnavailable as error:
-            state.reason = str(error)
-            logger.error("not ready: %s", error)
-            return
+            recognizer = error
+    if isinstance(recognizer, RuntimeUnavailable):
+        state.reason = str(recognizer)
+        logger.error("not ready: %s", recognizer)
+        return
     recognizer = counted(recognizer, metrics.ran_batch)
     engine = engine_for(recognizer.runtime, workers=settings.workers, max_batch=settings.max_batch)
     await asyncio.to_thread(engine.warm, golden_windows(recognizer.bundle, 1))

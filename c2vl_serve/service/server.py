@@ -18,6 +18,9 @@ from c2vl_serve.service.stream_messages import MAX_MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
 
+# Seconds that an unused connection is kept. Whoever sends in the moment in which it is closed gets
+# a reset; load balancers let go after 60 s, so that it is they who close.
+_KEEP_ALIVE = 75
 _STREAM_QUEUE = 8  # messages of a stream that are read ahead; beyond, its client has to wait
 
 
@@ -33,6 +36,7 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         access_log=False,  # ours says more, and no paths
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.finish_seconds)),
+        timeout_keep_alive=_KEEP_ALIVE,
         ws_max_size=2 * MAX_MESSAGE_BYTES,  # a message a little too long is still told why
         ws_max_queue=_STREAM_QUEUE,
     )

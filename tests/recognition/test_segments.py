@@ -1,5 +1,7 @@
 """Segments from hand-made score tracks, and against all ways to label a short one."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -8,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from c2vl_serve.recognition.answers import SegmentAnswer
+from c2vl_serve.recognition.judging import Verdict
+from c2vl_serve.recognition.preparation import prepare
 from c2vl_serve.recognition.recognizer import ActionRecognizer
+from c2vl_serve.recognition.runtime import Outputs
+from c2vl_serve.recognition.segment_answers import segment_answers, windows_of
 from c2vl_serve.recognition.segments import Segment, segments
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from tests.conftest import waving
 
 
@@ -108,12 +116,77 @@ def test_no_other_labelling_is_worth_more(scores: np.ndarray, cost: float) -> No
     assert worth(labels) == pytest.approx(max(map(worth, product((0, 1), repeat=6))))
 
 
+@dataclass(frozen=True, kw_only=True)
+class TwoNames:
+    """A judge whose logits are its scores: the second name stands for standing still."""
+
+    names: tuple[str, ...] = ("wave", "stand")
+    idle: int | None = 1
+    threshold: float = 0.6
+
+    def scores(self, outputs: Outputs) -> np.ndarray:
+        return outputs.logits.astype(np.float64)
+
+    def verdict(self, summed: np.ndarray) -> Verdict:
+        is_known = bool(summed.max() >= self.threshold)
+        return Verdict(names=self.names, scores=summed, recognised=is_known)
+
+
+def answers(*, seconds: float, at: Callable[[float, float], float]) -> tuple[SegmentAnswer, ...]:
+    """Segments of someone whose windows from ``start`` to ``end`` have this score of waving."""
+    config = PreprocessingConfig()
+    (person,) = prepare(waving(num_frames=round(30 * seconds)), config).persons
+    wave = {row: at(a / config.fps, b / config.fps) for (a, b), row in person.rows.items()}
+    scores = np.array([(wave[row], 1 - wave[row]) for row in range(len(wave))])
+    return segment_answers(person, scores, TwoNames(), config.fps)
+
+
+def test_a_clip_of_one_segment_is_judged_by_its_own_windows() -> None:
+    """Short windows only just find the action; the model's own are sure of it."""
+    (segment,) = answers(seconds=10, at=lambda start, end: 0.9 if end - start > 3 else 0.55)
+    assert (segment.start, segment.label) == (0.0, "wave")
+    assert (segment.score, segment.recognised) == (pytest.approx(1.0), True)  # without standing
+
+
+def test_windows_that_reach_beyond_a_short_segment_do_not_count() -> None:
+    """Three seconds of waving before nobody knows what: too short for one of the model's."""
+
+    def at(start: float, end: float) -> float:
+        return 0.9 if end <= 3.01 else 0.4 if start >= 2.9 else 0.51
+
+    first, *_ = answers(seconds=12, at=at)
+    assert (first.label, first.recognised) == ("wave", True)
+    assert 2.5 <= first.end <= 4.0
+
+
+def test_unsure_windows_leave_a_segment_not_recognised() -> None:
+    """Neither name is likely enough anywhere; standing still is judged without its own rule."""
+    found = answers(seconds=10, at=lambda start, end: 0.45)
+    assert [(segment.label, segment.recognised) for segment in found] == [("stand", False)]
+    assert found[0].score == pytest.approx(0.55)
+
+
+def test_a_segment_shorter_than_any_window_is_judged_by_those_that_show_most_of_it() -> None:
+    person_windows = {(0, 30): 30.0, (15, 45): 30.0, (60, 90): 20.0}
+    segment = Segment(1.5, 2.5, 0, 0.5)
+    assert windows_of(segment, {}, person_windows, 15.0) == {(15, 45): 30.0}
+    inside = Segment(0.0, 3.0, 0, 0.5)
+    assert windows_of(inside, {(0, 64): 64.0}, person_windows, 15.0) == {
+        (0, 30): 30.0,
+        (15, 45): 30.0,
+    }
+    longer = Segment(0.0, 5.0, 0, 0.5)
+    assert windows_of(longer, {(0, 64): 64.0}, person_windows, 15.0) == {(0, 64): 64.0}
+
+
 def test_ten_seconds_of_waving_are_one_recognised_segment() -> None:
     recognizer = ActionRecognizer.load("everyday")
-    (person,) = recognizer.recognise(waving(num_frames=300)).persons
+    recognition = recognizer.recognise(waving(num_frames=300))
+    (person,) = recognition.persons
     (segment,) = person.segments
     assert (segment.start, segment.end, segment.label) == (0.0, pytest.approx(10, abs=0.1), "wave")
-    assert segment.recognised == (segment.score >= recognizer.bundle.card.calibration.threshold)
+    assert segment.recognised == recognition.recognised
+    assert segment.score == pytest.approx(recognition.actions[0].score)
     assert recognizer.recognise(waving(num_frames=60)).persons[0].segments == ()
     asked = recognizer.recognise(waving(300), window=2.0, stride=0.5).persons[0]
     assert asked.segments[0].end == asked.windows[-1].end
