@@ -1,6 +1,8 @@
 """From a request's content type and bytes to an Upload: one of the four body forms, whole."""
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -8,6 +10,7 @@ from starlette.requests import Request
 
 from c2vl_serve.service.headers import header, media_type
 from c2vl_serve.service.problems import Problem
+from c2vl_serve.service.spool import SPOOLED, Spool
 from c2vl_serve.skeleton.formats import FileType, sniff
 
 JSON = "application/json"
@@ -16,6 +19,7 @@ MULTIPART = "multipart/form-data"
 VIDEO = "video/"
 ACCEPTED = f"{JSON}, {NPY}, {MULTIPART}, video/*"
 
+HEAD_BYTES = 4096  # of a file, by which its type is found
 _MAX_FIELDS = 16  # of a multipart body; one is used
 _MAX_FIELD_BYTES = 65_536
 
@@ -25,14 +29,21 @@ class Upload:
     """What a client sent.
 
     Attributes:
-        data: the content.
+        data: the content; empty where it lies in a file.
         file_type: of a skeleton; None for a video.
         is_body: the content is the request's body itself, not a file within it.
+        path: where a large video lies until the request is answered.
     """
 
     data: bytes
     file_type: FileType | None
     is_body: bool = True
+    path: Path | None = None
+
+    @property
+    def source(self) -> bytes | Path:
+        """Of a video: its content, or where it lies."""
+        return self.path or self.data
 
 
 async def read_upload(request: Request) -> Upload:
@@ -51,7 +62,7 @@ async def read_upload(request: Request) -> Upload:
     if kind == NPY:
         return Upload(data=await _read_body(request), file_type="npy")
     if kind.startswith(VIDEO):
-        return Upload(data=await _read_body(request), file_type=None)
+        return await _read_video(request)
     content_type = header(request.scope, b"content-type") or "missing"
     raise Problem(
         415,
@@ -77,8 +88,28 @@ def check_encoding(request: Request) -> None:
 async def _read_body(request: Request) -> bytes:
     data = await request.body()
     if not data:
-        raise Problem(400, "the body is empty; send a skeleton or a video, see /docs")
+        raise _empty()
     return data
+
+
+async def _read_video(request: Request) -> Upload:
+    spool = Spool(getattr(request.state, SPOOLED))
+    async for part in request.stream():
+        spool.write(part)
+    return _video(spool)
+
+
+def _video(spool: Spool, *, is_body: bool = True) -> Upload:
+    content = spool.content()
+    if isinstance(content, Path):
+        return Upload(data=b"", file_type=None, is_body=is_body, path=content)
+    if not content:
+        raise _empty()
+    return Upload(data=content, file_type=None, is_body=is_body)
+
+
+def _empty() -> Problem:
+    return Problem(400, "the body is empty; send a skeleton or a video, see /docs")
 
 
 async def _read_form(request: Request) -> Upload:
@@ -86,16 +117,27 @@ async def _read_form(request: Request) -> Upload:
         async with request.form(
             max_files=2, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
         ) as form:
-            data = await _the_file(form.multi_items()).read()
+            return await _of_file(_the_file(form.multi_items()), request)
     except HTTPException as error:
         raise Problem(
             400,
             f"the multipart body cannot be read: {error.detail} Send one file, as curl does "
             "with -F file=@PATH",
         ) from error
-    if not data:
+
+
+async def _of_file(file: UploadFile, request: Request) -> Upload:
+    """A skeleton's content, or a video as it lies in the form's own file."""
+    head = await file.read(HEAD_BYTES)
+    if not head:
         raise _bad_form("the file is empty (0 bytes); send a video or a skeleton file")
-    return Upload(data=data, file_type=sniff(data), is_body=False)
+    file_type = sniff(head)
+    await file.seek(0)
+    if file_type is not None:
+        return Upload(data=await file.read(), file_type=file_type, is_body=False)
+    spool = Spool(getattr(request.state, SPOOLED))
+    await asyncio.to_thread(spool.copy, file.file)
+    return _video(spool, is_body=False)
 
 
 def _the_file(items: list[tuple[str, UploadFile | str]]) -> UploadFile:

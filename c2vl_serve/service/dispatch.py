@@ -60,7 +60,9 @@ async def ask(
     deadline = request.state.deadline
     if upload.file_type is None:
         return await state.videos.run(
-            lambda abandoned: predictor.ask(predictor.watch(upload.data, query, abandoned), query),
+            lambda abandoned: predictor.ask(
+                predictor.watch(upload.source, query, abandoned), query
+            ),
             receive=request.receive,
             deadline=deadline,
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2vl_serve.errors import SequenceError
-from c2vl_serve.service.bodies import Upload
+from c2vl_serve.service.bodies import HEAD_BYTES, Upload
 from c2vl_serve.skeleton.formats import sniff
 
 
@@ -15,7 +15,7 @@ def skeleton_upload(file: Path) -> Upload | None:
     """
     try:
         with file.open("rb") as opened:
-            file_type = sniff(opened.read(4096))
+            file_type = sniff(opened.read(HEAD_BYTES))
         if file_type is None:
             return None
         return Upload(data=file.read_bytes(), file_type=file_type, is_body=False)

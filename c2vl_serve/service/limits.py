@@ -6,6 +6,7 @@ comes in chunks, is refused at the byte that is too much. Deadlines are the loop
 
 import asyncio
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from c2vl_serve.service.headers import header
 from c2vl_serve.service.problems import Problem, busy
 from c2vl_serve.service.settings import ServiceSettings
+from c2vl_serve.service.spool import SPOOLED
 
 TIMEOUT_HEADER = b"x-request-timeout"
 
@@ -40,13 +42,15 @@ class BodyGuard:
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
-        scope.setdefault("state", {})["deadline"] = deadline
+        spooled = ExitStack()
+        scope.setdefault("state", {}).update({"deadline": deadline, SPOOLED: spooled})
         guarded = _GuardedReceive(
             receive=receive, settings=self._settings, deadline=deadline, held=self._held
         )
         try:
             await self._app(scope, guarded, send)
         finally:
+            spooled.close()
             self._held.num_bytes -= guarded.received
 
     def _check_length(self, length: str) -> None:
