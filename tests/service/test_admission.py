@@ -106,6 +106,17 @@ def test_the_content_type_tells_which_queue(
     assert state_of(app).num_refused == is_refused
 
 
+def test_a_refusal_that_lies_ready_names_each_request_in_its_header_alone(
+    app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Batcher, "estimated_wait", BUSY)
+    for name in ("first", "second"):
+        refused = client.post("/predict", json=SKELETON, headers={"X-Request-ID": name})
+        assert refused.status_code == 503
+        assert refused.headers.get_list("x-request-id") == [name]
+        assert "request_id" not in refused.json()
+
+
 def test_a_request_timeout_shortens_what_it_may_wait(
     app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 """The queue before the network: together as alone, fair, bounded, emptied of those who left."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +13,7 @@ from starlette.types import Message
 
 from c2vl_serve.recognition.runtime import Outputs
 from c2vl_serve.service.batching import Batcher
-from c2vl_serve.service.engine import BUCKETS, ThreadEngine, engine_for
+from c2vl_serve.service.engine import BUCKETS, NICENESS, ThreadEngine, engine_for
 from c2vl_serve.service.problems import CLIENT_GONE, Problem
 from c2vl_serve.skeleton.arrays import ModelInput
 
@@ -252,6 +254,23 @@ def test_batches_for_a_gpu_are_filled_up_to_few_shapes(num_windows: int) -> None
     assert outputs.logits[:, 0].tolist() == values
     assert len(outputs.representation) == num_windows
     assert len(runtime.batches[-1]) in (1, 2, 4, 8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
+def test_the_network_stands_back_before_the_event_loop() -> None:
+    seen: list[int] = []
+
+    class Looking(Adding):
+        def run(self, x: ModelInput) -> tuple[np.ndarray, np.ndarray]:
+            seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().run(x)
+
+    usual = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    engine = ThreadEngine(Looking(), num_workers=1, max_batch=1)
+    asyncio.run(engine.run(windows(1)))
+    engine.close()
+    assert seen == [min(usual + NICENESS, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual
 
 
 def test_the_engine_suits_the_runtime() -> None:

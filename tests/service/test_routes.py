@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from c2vl_serve.errors import RuntimeUnavailable
 from c2vl_serve.recognition.recognizer import ActionRecognizer
 from c2vl_serve.service.app import create_app
+from c2vl_serve.service.schemas import Prediction
 from c2vl_serve.service.settings import ServiceSettings
 
 from .test_predict import SKELETON, form
@@ -101,6 +103,26 @@ def test_a_fault_of_ours_is_a_clean_500(
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
+
+
+def test_a_runtime_that_the_caller_missed_is_told_and_not_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ActionRecognizer, "load", None)  # called, it would raise
+    missing = RuntimeUnavailable("onnxruntime is not installed; run: pip install it")
+    with TestClient(create_app(ServiceSettings(pose_workers=0), missing)) as client:
+        answer = client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == f"not ready: {missing}"
+
+
+@pytest.mark.parametrize("query", ["", "window=0.5&stride=0.2&joints=true&top_k=2", "labels=wave"])
+def test_an_answer_is_all_that_its_description_says(client: TestClient, query: str) -> None:
+    """It is written from recognition's values; the description is pydantic's."""
+    answer = client.post(f"/predict?{query}", json=SKELETON)
+    described = Prediction.model_validate_json(answer.content, strict=True)
+    assert described.model_dump(mode="json", exclude_none=True) == answer.json()
+    assert set(answer.json()) == {*Prediction.model_fields} - {"overlay"}
 
 
 def test_the_log_tells_the_event_and_no_joints(

@@ -14,6 +14,7 @@ from c2vl_serve.skeleton.preprocessing import (
     BONE_LENGTHS,
     MAX_TRAVEL,
     PreprocessingConfig,
+    at_positions,
     bridge_gaps,
     preprocess,
     resample,
@@ -67,6 +68,35 @@ def test_frame_rate_does_not_matter(fps: float) -> None:
     ours = preprocess(waving(num_frames=61, fps=30.0), CONFIG)
     other = preprocess(waving(num_frames=int(2 * fps) + 1, fps=fps), CONFIG)
     np.testing.assert_allclose(other[:, :6], ours[:, :6], atol=0.02)
+
+
+@pytest.mark.parametrize("fps", [30.0, 45.0])
+def test_a_whole_number_of_frames_is_no_different_from_any_other(fps: float) -> None:
+    """Frames that are taken as they are, and those between two when they are one of the two."""
+    sequence = waving(num_frames=61, fps=fps)
+    sequence.visibility[20:23, 0, 4] = 0
+    taken = resample(sequence, 15.0)
+    at = np.arange(taken.num_frames) * (fps / 15.0)
+    between = at_positions(sequence, at, 15.0)
+    np.testing.assert_array_equal(taken.joints, between.joints, strict=True)
+    np.testing.assert_array_equal(taken.visibility, between.visibility, strict=True)
+
+
+def test_a_hidden_joint_changes_nothing_about_the_others() -> None:
+    """Nothing hidden takes a shorter way through the code; it must lead to the same numbers."""
+    sequence = waving()
+    hidden = replace(sequence, visibility=sequence.visibility.copy())
+    hand = sequence.layout.index("r_hand")
+    hidden.visibility[:, :, hand] = 0  # which the model's layout lacks
+    in_model = convert(sequence, BODY15)[0]
+    wrist = BODY15.index("r_wrist")
+    masked = replace(in_model, visibility=in_model.visibility.copy())
+    masked.visibility[:, :, wrist] = 0
+    whole, part = preprocess(in_model, CONFIG), preprocess(masked, CONFIG)
+    others = [joint for joint in range(15) if joint != wrist]
+    np.testing.assert_array_equal(part[..., others, :], whole[..., others, :])
+    assert not part[..., wrist, :].any()
+    np.testing.assert_array_equal(preprocess(hidden, CONFIG), preprocess(sequence, CONFIG))
 
 
 def test_tempo_is_kept() -> None:

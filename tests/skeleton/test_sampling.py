@@ -12,11 +12,22 @@ from c2vl_serve.skeleton.sampling import (
     cut_windows,
     probabilities,
     summed_up,
+    window_inputs,
     window_starts,
 )
 from tests.conftest import waving
 
 CONFIG = PreprocessingConfig()
+
+
+def test_a_single_window_is_as_it_is_among_others() -> None:
+    sequence = at_model_rate(waving(num_frames=300), CONFIG)
+    stretches = [(0, 64), (30, 94), (7, 20)]
+    together = window_inputs(sequence, stretches, CONFIG)
+    for row, stretch in enumerate(stretches):
+        np.testing.assert_array_equal(
+            window_inputs(sequence, [stretch], CONFIG)[0], together[row], strict=True
+        )
 
 
 @given(st.integers(1, 500), st.integers(1, 60), st.integers(1, 80))
