@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -24,6 +24,7 @@ def test_motion_by_hand() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_bones_sum_up_to_joints(layout: SkeletonLayout, data: st.DataObject) -> None:
     values = st.floats(-2, 2, width=16)
