@@ -154,6 +154,15 @@ def test_a_mirrored_swipe_changes_its_label(pool: Pool) -> None:
     assert {pool.label_names[k] for k in labels} == {"swipe right"}
 
 
+def test_what_stays_as_recorded_may_be_left_unmirrored(pool: Pool) -> None:
+    only = pool.where(pool.labels == pool.label_names.index("swipe left"))
+    for camera, turned in ((NO_CAMERA, False), (CameraModel(probability=1.0), True)):
+        sampling = Sampling(mirror=1.0, mirror_recorded=0.0, camera=camera)
+        sampler = WindowSampler(only, sampling, MIRRORED_LABELS, 0)
+        labels = {pool.label_names[k] for k in sampler.draw(8, 0)[1]}
+        assert labels == {"swipe right" if turned else "swipe left"}
+
+
 def test_an_action_without_its_mirror_is_not_mirrored(tmp_path: Path) -> None:
     write_made_utd(tmp_path)
     labels = {"utd_mhad": {"right arm swipe to the left": "swipe left"}}

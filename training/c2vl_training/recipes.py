@@ -7,12 +7,18 @@ from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.augment import CameraModel
 from c2vl_training.data.batches import Sampling
 from c2vl_training.data.labels import EVERYDAY_LABELS
-from c2vl_training.model.posture import PostureConfig
+from c2vl_training.model.graph import GraphConfig
 from c2vl_training.model.temporal import TemporalConfig
 
-# Each sees what the others overlook. Short runs: longer ones learn the laboratories by heart.
-POSTURE = Member(encoder=PostureConfig(channels=256), num_steps=1000)
-MEMBERS = (Member(encoder=TemporalConfig(), num_steps=1000), POSTURE, POSTURE)
+# Each sees what the other overlooks: whole postures in time, and limbs along the body.
+MEMBERS = (
+    Member(encoder=TemporalConfig(), num_steps=1600),
+    Member(
+        encoder=GraphConfig(channels=40, blocks_per_stage=2, stem_stride=2),
+        num_steps=2000,
+        batch_size=160,
+    ),
+)
 
 
 def everyday() -> TrainConfig:
@@ -56,8 +62,12 @@ def nw_ucla() -> TrainConfig:
 
 
 def msr_action3d() -> TrainConfig:
-    """MSR Action3D cross-subject over the usual 557 clips: train odd, test even subjects."""
-    return _one_set("msr_action3d")
+    """MSR Action3D cross-subject over the usual 557 clips: train odd, test even subjects.
+
+    Without mirrors, which cost it four points (decision 15).
+    """
+    config = _one_set("msr_action3d")
+    return replace(config, sampling=replace(config.sampling, mirror=0.0))
 
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {

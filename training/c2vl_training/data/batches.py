@@ -49,8 +49,9 @@ class Sampling:
         balance: exponent on the number of clips when labels are drawn; 0 draws all labels
             equally often, 1 draws clips equally often.
         set_balance: the same for the sets that share a label.
-        mirror: probability of swapping left and right, for windows that a camera sees.
-        mirror_recorded: the same for windows that stay as recorded.
+        mirror: probability of swapping left and right.
+        mirror_recorded: share of that for windows that stay as recorded; laboratories are
+            right-handed.
         speed: range of tempo changes of windows that stay as recorded.
         video_speed: range for windows that a camera sees; videos are often slowed down.
         walking_speed: the same for walking: slowed down further, a run would be like it.
@@ -72,7 +73,7 @@ class Sampling:
     balance: float = 0.4
     set_balance: float = 0.5
     mirror: float = 0.4
-    mirror_recorded: float = 0.0
+    mirror_recorded: float = 1.0
     speed: tuple[float, float] = (0.8, 1.25)
     video_speed: tuple[float, float] = (0.65, 1.3)
     walking_speed: tuple[float, float] = (0.8, 1.3)
@@ -153,7 +154,7 @@ class WindowSampler:
         layout = LAYOUTS[pool.config.layout]
         labels = pool.labels[clips]
         joints = self._as_others_do_it(joints, labels, video, rng)
-        mirror = np.where(video, self.sampling.mirror, self.sampling.mirror_recorded)
+        mirror = self.sampling.mirror * np.where(video, 1.0, self.sampling.mirror_recorded)
         flip = (rng.random(size) < mirror) & (self.mirror_label[labels] >= 0)
         joints, seen = mirrored(joints, seen, flip, layout)
         joints = in_place(joints, rng.random(size) < self.sampling.lose_travel, layout)
