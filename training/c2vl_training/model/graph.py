@@ -173,13 +173,7 @@ class GraphEncoder(nn.Module):
 
     def __init__(self, num_channels: int, num_joints: int, config: GraphConfig) -> None:
         super().__init__()
-        layout = layout_by_name(config.layout)
-        if layout.num_joints != num_joints:
-            raise C2VLError(
-                f"graph encoder gets {num_joints} joints but layout {config.layout!r} has "
-                f"{layout.num_joints}; name the preprocessing's layout in GraphConfig.layout"
-            )
-        graph = torch.from_numpy(adjacency(layout))
+        graph = adjacency_of(config.layout, num_joints)
         self.stem_stride = config.stem_stride
         self.input_norm = nn.BatchNorm2d(num_channels * num_joints)
         self.stem = nn.Conv2d(
@@ -228,6 +222,21 @@ class GraphEncoder(nn.Module):
         for block in self.blocks:
             y, seen = block(y, seen)
         return _pooled(y, seen)
+
+
+def adjacency_of(layout_name: str, num_joints: int) -> Float[Tensor, "K V V"]:
+    """The exact adjacency of the layout that an encoder's sizes name.
+
+    Raises:
+        C2VLError: when it does not have ``num_joints`` joints.
+    """
+    layout = layout_by_name(layout_name)
+    if layout.num_joints != num_joints:
+        raise C2VLError(
+            f"encoder gets {num_joints} joints but layout {layout_name!r} has "
+            f"{layout.num_joints}; name the preprocessing's layout in the encoder's sizes"
+        )
+    return torch.from_numpy(adjacency(layout))
 
 
 def _blocks(config: GraphConfig, graph: Float[Tensor, "K V V"]) -> list[GraphBlock]:

@@ -13,10 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from c2vl_serve.errors import C2VLError
-from c2vl_serve.skeleton.graph import adjacency
-from c2vl_serve.skeleton.layout import layout_by_name
-from c2vl_training.model.graph import GraphConvolution
+from c2vl_training.model.graph import GraphConvolution, adjacency_of
 from c2vl_training.model.temporal import TemporalConfig, pooled_over_time, temporal_blocks
 
 
@@ -73,13 +70,7 @@ class PostureEncoder(nn.Module):
 
     def __init__(self, num_channels: int, num_joints: int, config: PostureConfig) -> None:
         super().__init__()
-        layout = layout_by_name(config.layout)
-        if layout.num_joints != num_joints:
-            raise C2VLError(
-                f"posture encoder gets {num_joints} joints but layout {config.layout!r} has "
-                f"{layout.num_joints}; name the preprocessing's layout in PostureConfig.layout"
-            )
-        graph, width = torch.from_numpy(adjacency(layout)), config.joint_channels
+        graph, width = adjacency_of(config.layout, num_joints), config.joint_channels
         D = config.channels
         self.input_norm = nn.BatchNorm2d(num_channels * num_joints)
         # Every second frame from three: half the work for all that follows.
