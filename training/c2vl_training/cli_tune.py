@@ -43,6 +43,7 @@ class Student(StrEnum):
 
     TEMPORAL = "temporal"
     GRAPH = "graph"
+    POSTURE = "posture"
     SMALL = "small"
 
 
@@ -208,11 +209,13 @@ def _starts(path: Path) -> "tuple[list[tuple[Member, Encoder]], PreprocessingCon
 
 def _sizes(student: Student) -> "EncoderConfig":
     from c2vl_training.model.graph import COMPACT
+    from c2vl_training.model.posture import PostureConfig
     from c2vl_training.model.temporal import TemporalConfig
 
     sizes: dict[Student, EncoderConfig] = {
         Student.TEMPORAL: TemporalConfig(),
         Student.GRAPH: COMPACT,
+        Student.POSTURE: PostureConfig(),
         Student.SMALL: TemporalConfig(channels=96, depth=3),
     }
     return sizes[student]
