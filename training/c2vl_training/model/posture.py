@@ -14,7 +14,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from c2vl_training.model.graph import GraphConvolution, adjacency_of
-from c2vl_training.model.temporal import TemporalConfig, pooled_over_time, temporal_blocks
+from c2vl_training.model.temporal import (
+    TemporalConfig,
+    first_person,
+    pooled_over_time,
+    seen_in_pairs,
+    temporal_blocks,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,11 +93,10 @@ class PostureEncoder(nn.Module):
     def forward(self, x: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N D"]:
         """Mean and maximum over the frames in which somebody was seen."""
         N, C, T, V, _ = x.shape
-        frames = x[..., 0].permute(0, 1, 3, 2).reshape(N, C * V, T, 1)
-        seen = x[:, -1, :, :, 0].amax(dim=2).reshape(N, 1, T, 1)
+        frames, seen = first_person(x)
         frames = self.input_norm(frames) * seen
         y = self.stem(frames.reshape(N, C, V, T).permute(0, 1, 3, 2))
-        seen = seen.reshape(N, 1, T // 2, 2).amax(dim=3, keepdim=True)
+        seen = seen_in_pairs(seen)
         y = torch.relu(self.stem_norm(y))
         for joints in self.joints:
             y = joints(y, seen)

@@ -84,12 +84,25 @@ class TemporalEncoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N D"]:
         """Mean and maximum over the frames in which somebody was seen."""
-        N, C, T, V, _ = x.shape
-        frames = x[..., 0].permute(0, 1, 3, 2).reshape(N, C * V, T, 1)
-        seen = x[:, -1, :, :, 0].amax(dim=2).reshape(N, 1, T, 1)
+        frames, seen = first_person(x)
         y = self.input(self.input_norm(frames) * seen)
-        seen = seen.reshape(N, 1, T // 2, 2).amax(dim=3, keepdim=True)
+        seen = seen_in_pairs(seen)
         return pooled_over_time(torch.relu(self.norm(self.blocks(y * seen))), seen)
+
+
+def first_person(
+    x: Float[Tensor, "N C T V M"],
+) -> tuple[Float[Tensor, "N F T 1"], Float[Tensor, "N 1 T 1"]]:
+    """All joints of a frame as one vector, ``F = C V``, and which frames somebody was seen in."""
+    N, C, T, V, _ = x.shape
+    frames = x[..., 0].permute(0, 1, 3, 2).reshape(N, C * V, T, 1)
+    return frames, x[:, -1, :, :, 0].amax(dim=2).reshape(N, 1, T, 1)
+
+
+def seen_in_pairs(seen: Float[Tensor, "N 1 T 1"]) -> Float[Tensor, "N 1 S 1"]:
+    """Whether somebody was seen in either of each two frames."""
+    N, _, T, _ = seen.shape
+    return seen.reshape(N, 1, T // 2, 2).amax(dim=3, keepdim=True)
 
 
 def temporal_blocks(config: TemporalConfig) -> nn.Sequential:
