@@ -30,6 +30,7 @@ from c2vl_training.data.labels import (
 )
 from c2vl_training.data.packed import read_packed
 from c2vl_training.data.pool import Pool, load_pool
+from c2vl_training.data.sets import SETS
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd
 
 NO_CAMERA = CameraModel(probability=0.0)
@@ -154,10 +155,13 @@ def test_a_mirrored_swipe_changes_its_label(pool: Pool) -> None:
     assert {pool.label_names[k] for k in labels} == {"swipe right"}
 
 
-def test_what_stays_as_recorded_may_be_left_unmirrored(pool: Pool) -> None:
+def test_what_stays_as_recorded_may_be_left_unmirrored(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SETS, "utd_mhad", replace(SETS["utd_mhad"], mirror=0.0))
     only = pool.where(pool.labels == pool.label_names.index("swipe left"))
     for camera, turned in ((NO_CAMERA, False), (CameraModel(probability=1.0), True)):
-        sampling = Sampling(mirror=1.0, mirror_recorded=0.0, camera=camera)
+        sampling = Sampling(mirror=1.0, camera=camera)
         sampler = WindowSampler(only, sampling, MIRRORED_LABELS, 0)
         labels = {pool.label_names[k] for k in sampler.draw(8, 0)[1]}
         assert labels == {"swipe right" if turned else "swipe left"}

@@ -1,7 +1,8 @@
 """From data to checkpoint: validate and calibrate on held-back training groups, then train on all.
 
-    sets -> pool -> validation run (without its groups) -> temperature, threshold
-                 -> final run (all training clips)      -> test splits -> checkpoint, report
+    sets -> pool -> validation run (without its groups) -> temperature
+                 -> final run (all training clips)      -> threshold, on actions of no training
+                                                        -> test splits -> checkpoint, report
 
 Nothing is chosen on a test split: they are only measured, at the very end.
 """
@@ -53,7 +54,6 @@ class Validation:
     seen_by_camera: dict[str, dict[str, float | int]]
     temperature: float
     calibration_error: float
-    unknown: UnknownThreshold
     histories: dict[str, History]
 
 
@@ -100,7 +100,7 @@ def fit(
     labelled = pool.where(pool.labels >= 0)
     unknown = unknown_clips(data, pool)
     members = partial(_train_members, state=state, on_step=on_step, learn=learn)
-    validation = _validate(config, labelled, unknown, members)
+    validation = _validate(config, labelled, members)
     model, histories = members(config, labelled.where(~labelled.test), "final")
     test = _test(config, model, labelled.where(labelled.test), unknown, validation)
     result = {"command": command, "seed": config.seed, **_report(config, validation, test)}
@@ -166,7 +166,6 @@ def _idle(config: TrainConfig, pool: Pool) -> int | None:
 def _validate(
     config: TrainConfig,
     labelled: Pool,
-    unknown: list[SkeletonSequence],
     train_members: Callable[..., tuple[Ensemble, dict[str, History]]],
 ) -> Validation:
     shorter = config.shortened(VALIDATION_STEPS)
@@ -177,15 +176,12 @@ def _validate(
     labels, idle = np.tile(held_back.labels, 2), _idle(config, labelled)
     temperature = fit_temperature(clips, labels, idle)
     scores = clips.scores(temperature, idle)
-    # Every second unknown clip chooses the threshold; the others judge it (see _test).
-    unknown_scores = _best(model, unknown[::2], config, temperature, idle)
     recorded, seen = np.split(scores, 2)
     return Validation(
         accuracy=accuracy_per_set(recorded, held_back),
         seen_by_camera=accuracy_per_set(seen, held_back),
         temperature=temperature,
         calibration_error=expected_calibration_error(scores, labels),
-        unknown=choose_threshold(scores.max(axis=1), unknown_scores),
         histories=histories,
     )
 
@@ -219,13 +215,17 @@ def _test(
     idle = _idle(config, pool)
     clips = clip_logits(model, _both_ways(sequences_of(pool), config), config.preprocessing)
     scores = clips.scores(validation.temperature, idle)
-    unknown_scores = _best(model, unknown[1::2], config, validation.temperature, idle)
+    # Every second unknown clip chooses the threshold; the others judge it.
+    choosing, judging = (
+        _best(model, unknown[half::2], config, validation.temperature, idle) for half in (0, 1)
+    )
+    threshold = choose_threshold(choosing)
     recorded, seen = np.split(scores, 2)
     return Test(
         accuracy=accuracy_per_set(recorded, pool),
         seen_by_camera=accuracy_per_set(seen, pool),
         calibration_error=expected_calibration_error(scores, np.tile(pool.labels, 2)),
-        unknown=judge_threshold(validation.unknown.threshold, scores.max(axis=1), unknown_scores),
+        unknown=judge_threshold(threshold, scores.max(axis=1), judging),
         scores=recorded,
         labels=pool.labels,
     )
@@ -239,7 +239,6 @@ def _report(config: TrainConfig, validation: Validation, test: Test) -> dict[str
             "accuracy_seen_by_camera": validation.seen_by_camera,
             "temperature": validation.temperature,
             "expected_calibration_error": validation.calibration_error,
-            "unknown": asdict(validation.unknown),
         },
         "test": {
             "accuracy": test.accuracy,
@@ -265,7 +264,7 @@ def _card(config: TrainConfig, pool: Pool, validation: Validation, test: Test) -
         "calibration": {
             "temperature": validation.temperature,
             "expected_calibration_error": test.calibration_error,
-            "threshold": validation.unknown.threshold,
+            "threshold": test.unknown.threshold,
             "fitted_on": "validation groups of the training splits and actions never trained on, "
             "as recorded and as one camera would see them",
             "known_accepted": test.unknown.known_accepted,

@@ -7,17 +7,14 @@ from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.augment import CameraModel
 from c2vl_training.data.batches import Sampling
 from c2vl_training.data.labels import EVERYDAY_LABELS
-from c2vl_training.model.graph import GraphConfig
+from c2vl_training.model.posture import PostureConfig
 from c2vl_training.model.temporal import TemporalConfig
 
-# Each sees what the other overlooks: whole postures in time, and limbs along the body.
+# Each sees what the others overlook: whole postures in time, and postures read along the body.
 MEMBERS = (
-    Member(encoder=TemporalConfig(), num_steps=1600),
-    Member(
-        encoder=GraphConfig(channels=40, blocks_per_stage=2, stem_stride=2),
-        num_steps=2000,
-        batch_size=160,
-    ),
+    Member(encoder=TemporalConfig(), num_steps=1400),
+    Member(encoder=PostureConfig(), num_steps=1500),
+    Member(encoder=PostureConfig(), num_steps=1500),
 )
 
 

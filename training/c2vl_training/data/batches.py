@@ -49,9 +49,8 @@ class Sampling:
         balance: exponent on the number of clips when labels are drawn; 0 draws all labels
             equally often, 1 draws clips equally often.
         set_balance: the same for the sets that share a label.
-        mirror: probability of swapping left and right.
-        mirror_recorded: share of that for windows that stay as recorded; laboratories are
-            right-handed.
+        mirror: probability of swapping left and right; windows that stay as recorded follow
+            their set's share of it.
         speed: range of tempo changes of windows that stay as recorded.
         video_speed: range for windows that a camera sees; videos are often slowed down.
         walking_speed: the same for walking: slowed down further, a run would be like it.
@@ -73,7 +72,6 @@ class Sampling:
     balance: float = 0.4
     set_balance: float = 0.5
     mirror: float = 0.4
-    mirror_recorded: float = 1.0
     speed: tuple[float, float] = (0.8, 1.25)
     video_speed: tuple[float, float] = (0.65, 1.3)
     walking_speed: tuple[float, float] = (0.8, 1.3)
@@ -116,6 +114,7 @@ class WindowSampler:
         names = pool.label_names
         self.disturb = np.array([SETS[name].disturb for name in pool.set_names])
         self.disturb *= sampling.camera.probability
+        self.mirror = np.array([SETS[name].mirror for name in pool.set_names]) * sampling.mirror
         self.told_by_legs = np.isin(names, LEG_LABELS)
         self.told_by_arms = np.isin(names, ARM_LABELS)
         self.gait = np.isin(names, GAIT_LABELS)
@@ -154,7 +153,7 @@ class WindowSampler:
         layout = LAYOUTS[pool.config.layout]
         labels = pool.labels[clips]
         joints = self._as_others_do_it(joints, labels, video, rng)
-        mirror = self.sampling.mirror * np.where(video, 1.0, self.sampling.mirror_recorded)
+        mirror = np.where(video, self.sampling.mirror, self.mirror[pool.sources[clips]])
         flip = (rng.random(size) < mirror) & (self.mirror_label[labels] >= 0)
         joints, seen = mirrored(joints, seen, flip, layout)
         joints = in_place(joints, rng.random(size) < self.sampling.lose_travel, layout)

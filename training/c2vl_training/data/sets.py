@@ -62,6 +62,8 @@ class SetDescription:
             mean their classes.
         weight: how often its clips are drawn, relative to what balancing alone would give; high
             for sets that are hard to learn, low for those that are learned at once.
+        mirror: how often its windows that stay as recorded are mirrored, relative to the other
+            sets; low where being right-handed tells its actions apart.
         licence: what the card says about the data.
     """
 
@@ -76,6 +78,7 @@ class SetDescription:
     licence: str
     disturb: float = 1.0
     weight: float = 1.0
+    mirror: float = 1.0
 
 
 def _extra(name: str) -> Selection:
@@ -126,6 +129,7 @@ SETS: dict[str, SetDescription] = {
         validation=(9,),
         disturb=0.8,
         weight=1.2,
+        mirror=0.0,
         licence="MSR Action3D (Li et al., 2010): Microsoft Research, research use",
     ),
     "msr_daily6": SetDescription(
