@@ -100,6 +100,17 @@ def test_skeletons_alone_lower_the_loss(pool: Pool) -> None:
     assert result.measures["loss"][-1] < result.measures["loss"][1]
 
 
+def test_knowledge_and_skeletons_teach_together(pool: Pool) -> None:
+    pool = pool.where(np.arange(len(pool)) < len(pool.label_names))  # clips that all differ
+    knowledge = made_knowledge(pool)
+    both = pretrain(replace(TINY, skeleton_weight=1.0, num_steps=60), pool, knowledge).measures
+    # Not the first: the queue was still empty then, and there was less to be told apart from.
+    for name in ("loss", "loss/views", "loss/language"):
+        assert both[name][-1] < both[name][1], name
+    one = pretrain(replace(TINY, num_steps=10), pool, knowledge).measures
+    assert "loss/views" not in one
+
+
 def test_labels_are_never_read(pool: Pool, knowledge: Knowledge) -> None:
     short = replace(TINY, num_steps=3)
     shuffled = replace(pool, labels=pool.labels[::-1].copy())

@@ -29,6 +29,9 @@ class PretrainConfig:
         objective: ``c2vl`` pulls skeletons to their concepts (InfoNCE where ``a_max`` is 0);
             ``skeleton`` pulls two augmented windows of a clip together.
         c2vl: of the first objective.
+        skeleton_weight: of the second objective beside the first, between a window of the clip
+            and another one as the averaged network sees it; that one's features then guide
+            the first objective too.
         preprocessing: the one that serving will use.
         sampling: how windows are drawn; nothing in it may mirror a clip whose text names sides.
         encoder: sizes of the network that is kept.
@@ -47,6 +50,7 @@ class PretrainConfig:
     name: str
     objective: Literal["c2vl", "skeleton"] = "c2vl"
     c2vl: C2VLConfig = field(default_factory=C2VLConfig)
+    skeleton_weight: float = 0.0
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     sampling: Sampling = field(
         default_factory=lambda: Sampling(mirror=0.0, camera=CameraModel(probability=0.3))

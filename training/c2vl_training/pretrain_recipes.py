@@ -45,7 +45,29 @@ def skeleton_only() -> PretrainConfig:
     )
 
 
+def c2vl_views() -> PretrainConfig:
+    """The whole method on windows as varied as the baseline's, less mirrors: texts name sides."""
+    return replace(
+        c2vl(),
+        name="c2vl_views",
+        sampling=replace(skeleton_only().sampling, mirror=0.0),
+    )
+
+
+def c2vl_and_skeletons() -> PretrainConfig:
+    """The same windows, of which two of one clip are pulled together as well."""
+    return replace(c2vl_views(), name="c2vl_and_skeletons", skeleton_weight=1.0)
+
+
 PRETRAIN_RECIPES: dict[str, Callable[[], PretrainConfig]] = {
     recipe.__name__: recipe
-    for recipe in (c2vl, hard_targets, intra_modal, cross_consistency, skeleton_only)
+    for recipe in (
+        c2vl,
+        hard_targets,
+        intra_modal,
+        cross_consistency,
+        skeleton_only,
+        c2vl_views,
+        c2vl_and_skeletons,
+    )
 }

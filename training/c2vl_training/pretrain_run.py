@@ -137,14 +137,19 @@ class PretrainRun:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
         embeddings = self.knowledge.of(ids, generator)
         online = self._features(self.networks, x, embeddings, ids)
+        weight, queued = self.config.skeleton_weight, self.queue.entries()
         with torch.no_grad():
-            average = self._features(self.average, x, embeddings, ids)
+            seen = self._view(clips, 2) if weight > 0 else x
+            average = self._features(self.average, seen, embeddings, ids)
         progress = self.step / self.config.num_steps
-        return (
-            self.c2vl(online, progress, average=average, queued=self.queue.entries()),
-            average,
-            online,
-        )
+        loss = self.c2vl(online, progress, average=average, queued=queued)
+        if weight > 0:
+            views = self.skeleton(online.skeleton, average.skeleton, ids, queued=queued)
+            loss = Loss(
+                total=loss.total + weight * views.total,
+                measures={**loss.measures, **views.measures},
+            )
+        return loss, average, online
 
     def _two_views(self, clips: np.ndarray, ids: Tensor) -> tuple[Loss, Features, Features]:
         first = self._features(self.networks, self._view(clips, 1), {}, ids)

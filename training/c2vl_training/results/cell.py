@@ -63,7 +63,7 @@ def run_cell(bench: Bench, cell: Cell, command: str) -> dict[str, Any]:
     numbers: dict[str, float] = {}
     if row.labels:
         numbers, encoder = _with_labels(bench, cell, None if made is None else encoder)
-    if row.others or not row.labels:
+    if row.learns_from == "others" or not row.labels:
         split = bench.protocol(cell.set_name).split(encoder)
         numbers |= frozen.all_protocols(split, cell.seed)
     if made is not None and made.heads is not None and not row.labels:
@@ -129,7 +129,7 @@ def _with_labels(
 ) -> tuple[dict[str, float], Encoder]:
     """Train on all labels, and on a share of them; what it is worth on the set's own test split."""
     config = supervised_config(cell.learned_from, cell.seed)
-    if ROWS[cell.row].others:
+    if ROWS[cell.row].learns_from == "others":
         pool = set_pool(cell.learned_from, bench.data, config.preprocessing)
         return {}, _trained(bench, cell, config, pool.where(~pool.test), "all", start).encoder
     pool = bench.protocol(cell.set_name).pool

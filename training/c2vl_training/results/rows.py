@@ -12,6 +12,8 @@ from c2vl_training.model.temporal import TemporalConfig
 from c2vl_training.pretrain_config import PretrainConfig
 from c2vl_training.pretrain_recipes import (
     c2vl,
+    c2vl_and_skeletons,
+    c2vl_views,
     cross_consistency,
     hard_targets,
     intra_modal,
@@ -35,16 +37,18 @@ class Row:
         pretraining: its recipe; None for an encoder that is not pretrained.
         source: of the sentences that it learns from.
         starts_from: another row, whose pretrained encoder this one has.
-        others: learn from the other sets only, never from the one that is measured.
+        learns_from: the set that is measured, all of them, or only the others.
         labels: train with labels afterwards (or only, without pretraining).
+        sets: that it is measured on.
     """
 
     says: str
     pretraining: Callable[[], PretrainConfig] | None = None
     source: Source | None = None
     starts_from: str | None = None
-    others: bool = False
+    learns_from: Literal["itself", "all", "others"] = "itself"
     labels: bool = False
+    sets: tuple[str, ...] = SETS
 
 
 ROWS: dict[str, Row] = {
@@ -66,16 +70,37 @@ ROWS: dict[str, Row] = {
         says="C2VL with class texts (supervision)", pretraining=c2vl, source="class-texts"
     ),
     "transfer_skeleton_only": Row(
-        says="transfer: skeleton-only on the other sets", pretraining=skeleton_only, others=True
+        says="transfer: skeleton-only on the other sets",
+        pretraining=skeleton_only,
+        learns_from="others",
     ),
     "transfer_c2vl": Row(
         says="transfer: C2VL on the other sets",
         pretraining=c2vl,
         source="kinematic",
-        others=True,
+        learns_from="others",
     ),
     "transfer_supervised": Row(
-        says="transfer: supervised on the other sets", others=True, labels=True
+        says="transfer: supervised on the other sets", learns_from="others", labels=True
+    ),
+    "c2vl_views": Row(
+        says="mended: windows as varied as skeleton-only's",
+        pretraining=c2vl_views,
+        source="kinematic",
+        sets=("nw_ucla",),
+    ),
+    "c2vl_and_skeletons": Row(
+        says="mended: and the skeleton-only objective beside it",
+        pretraining=c2vl_and_skeletons,
+        source="kinematic",
+        sets=("nw_ucla",),
+    ),
+    "c2vl_all": Row(
+        says="mended: windows as varied, and clips of all three sets",
+        pretraining=c2vl_views,
+        source="kinematic",
+        learns_from="all",
+        sets=("nw_ucla",),
     ),
 }
 # What says most comes first, so that an unfinished table is of use.
@@ -84,6 +109,9 @@ ORDER = (
     "skeleton_only",
     "c2vl",
     "scratch",
+    "c2vl_views",
+    "c2vl_and_skeletons",
+    "c2vl_all",
     "hard_targets",
     "c2vl_tuned",
     "transfer_skeleton_only",
@@ -111,9 +139,11 @@ class Cell:
     @property
     def learned_from(self) -> tuple[str, ...]:
         """The sets whose training clips are learned from."""
-        if ROWS[self.row].others:
-            return tuple(name for name in SETS if name != self.set_name)
-        return (self.set_name,)
+        return {
+            "itself": (self.set_name,),
+            "all": SETS,
+            "others": tuple(name for name in SETS if name != self.set_name),
+        }[ROWS[self.row].learns_from]
 
 
 def all_cells() -> tuple[Cell, ...]:
@@ -122,7 +152,7 @@ def all_cells() -> tuple[Cell, ...]:
         Cell(set_name=set_name, row=row, seed=seed)
         for seed in SEEDS
         for row in ORDER
-        for set_name in SETS
+        for set_name in ROWS[row].sets
     )
 
 
