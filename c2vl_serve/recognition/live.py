@@ -12,7 +12,8 @@ from c2vl_serve.errors import SequenceError
 from c2vl_serve.recognition.timeline import frames_in
 from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import LAYOUTS, SkeletonLayout
-from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, at_positions, num_ticks
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_serve.skeleton.resampling import at_positions, num_ticks
 from c2vl_serve.skeleton.sampling import MIN_SEEN_FRAMES
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 

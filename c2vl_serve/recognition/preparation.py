@@ -20,7 +20,8 @@ from c2vl_serve.recognition.timeline import Span, spans
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import LAYOUTS
-from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, resample
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_serve.skeleton.resampling import resample
 from c2vl_serve.skeleton.sampling import (
     MIN_SEEN_FRAMES,
     Stretch,

@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float32, Float64
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import LAYOUTS
-from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, preprocess, resample
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, preprocess
+from c2vl_serve.skeleton.resampling import resample
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 
 STRIDE_SECONDS = 0.5

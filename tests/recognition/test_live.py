@@ -9,7 +9,8 @@ from c2vl_serve.errors import SequenceError
 from c2vl_serve.recognition.live import LiveWindow, LiveWindows
 from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import COCO17, KINECT20, LAYOUTS
-from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, resample
+from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
+from c2vl_serve.skeleton.resampling import resample
 from c2vl_serve.skeleton.sampling import window_starts
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 from tests.conftest import waving

@@ -14,11 +14,10 @@ from c2vl_serve.skeleton.preprocessing import (
     BONE_LENGTHS,
     MAX_TRAVEL,
     PreprocessingConfig,
-    at_positions,
     bridge_gaps,
     preprocess,
-    resample,
 )
+from c2vl_serve.skeleton.resampling import at_positions, resample
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 from tests.conftest import waving
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import BODY15, KINECT20, NTU25
-from c2vl_serve.skeleton.preprocessing import resample
+from c2vl_serve.skeleton.resampling import resample
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 from c2vl_training.knowledge.kinematic import MAX_SENTENCES, SUBJECTS, kinematic_sentences
 from tests.training.knowledge.made_motions import (

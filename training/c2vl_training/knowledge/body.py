@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float64
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.skeleton.convert import convert
 from c2vl_serve.skeleton.layout import BODY15
-from c2vl_serve.skeleton.preprocessing import TORSO, facing_front, resample
+from c2vl_serve.skeleton.preprocessing import TORSO, facing_front
+from c2vl_serve.skeleton.resampling import resample
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 
 FPS = 15.0  # frames per second at which movement is measured
