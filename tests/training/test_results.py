@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="the train extra is not installed")
 
 from c2vl_serve.errors import C2VLError
 from c2vl_training.results.rows import ORDER, ROWS, SEEDS, Cell, all_cells, cell_named
-from c2vl_training.results.table import BEGIN, END, finished, tables, write_tables
+from c2vl_training.results.table import BEGIN, END, finished, tables, write_cells, write_tables
 
 
 def write_cell(out: Path, row: str, seed: int, **numbers: float) -> None:
@@ -57,3 +57,9 @@ def test_the_document_keeps_what_is_around_the_table(tmp_path: Path) -> None:
     document.write_text("nothing", encoding="utf-8")
     with pytest.raises(C2VLError, match="has no place for the tables"):
         write_tables(document, "new")
+
+
+def test_every_number_is_kept_with_its_command(tmp_path: Path) -> None:
+    cell = {"row": "c2vl", "numbers": {"linear": 70.0}, "command": "c2vl-train results"}
+    write_cells(tmp_path / "results.json", [{**cell, "pretraining": {"queue": 1024}}])
+    assert json.loads((tmp_path / "results.json").read_text()) == [cell]

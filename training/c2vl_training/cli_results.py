@@ -19,7 +19,8 @@ def results(
         list[str] | None, typer.Option(help="SET/ROW/SEED; may be repeated. All without it.")
     ] = None,
     document: Annotated[
-        Path | None, typer.Option(help="Markdown file whose table is written anew.")
+        Path | None,
+        typer.Option(help="Markdown file whose table is written anew, with a .json of all cells."),
     ] = None,
     table_only: Annotated[bool, typer.Option(help="Run nothing; write the table.")] = False,
 ) -> None:
@@ -29,7 +30,7 @@ def results(
     """
     from c2vl_training.results.cell import Bench, run_cell
     from c2vl_training.results.rows import all_cells, cell_named
-    from c2vl_training.results.table import finished, tables, write_tables
+    from c2vl_training.results.table import finished, tables, write_cells, write_tables
 
     bench = Bench(data=data, out=out)
     cells = [cell_named(name) for name in only] if only else list(all_cells())
@@ -44,5 +45,7 @@ def results(
             console.print(f"{cell.name}: {made['numbers']}")
             progress.advance(task)
     if document is not None:
-        write_tables(document, tables(finished(out)))
-        console.print(f"{document}: {len(finished(out))} of {len(all_cells())} cells")
+        made_cells = finished(out)
+        write_tables(document, tables(made_cells))
+        write_cells(document.with_suffix(".json"), made_cells)
+        console.print(f"{document}: {len(made_cells)} of {len(all_cells())} cells")

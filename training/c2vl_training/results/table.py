@@ -9,6 +9,7 @@ import numpy as np
 
 from c2vl_serve.errors import C2VLError
 from c2vl_training.results.rows import ROWS, SEEDS, SETS
+from c2vl_training.state import write_json
 
 BEGIN, END = "<!-- numbers -->", "<!-- end of numbers -->"
 COLUMNS = {
@@ -82,3 +83,9 @@ def write_tables(document: Path, text: str) -> None:
     beside = document.with_suffix(".partial")
     beside.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
     beside.replace(document)
+
+
+def write_cells(path: Path, cells: Iterable[dict[str, Any]]) -> None:
+    """Every cell's numbers with the command that makes them, without the configurations."""
+    whole = ("pretraining", "supervised")
+    write_json(path, [{k: v for k, v in cell.items() if k not in whole} for cell in cells])
