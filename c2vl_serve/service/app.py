@@ -31,6 +31,7 @@ from c2vl_serve.service.predictor import Predictor
 from c2vl_serve.service.rates import RateLimit
 from c2vl_serve.service.routes import hot, router
 from c2vl_serve.service.settings import ServiceSettings, read_settings
+from c2vl_serve.service.spool import remove_leftovers
 from c2vl_serve.service.state import ServiceState
 from c2vl_serve.service.stream import router as stream_router
 from c2vl_serve.service.stream_sessions import StreamSessions
@@ -72,6 +73,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if num_left := remove_leftovers():
+            logger.warning("removed uploads that a killed service left: %d", num_left)
         poses = PosePool(settings)
         state = _new_state(settings)
         app.state.service = state

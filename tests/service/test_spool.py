@@ -1,8 +1,10 @@
 """Large videos lie in a private file until they are answered; small ones in memory."""
 
 import io
+import os
 import stat
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from starlette.testclient import TestClient
 
 from c2vl_serve.service.predictor import Predictor
 from c2vl_serve.service.problems import Problem
-from c2vl_serve.service.spool import MAX_IN_MEMORY, Spool
+from c2vl_serve.service.spool import MAX_IN_MEMORY, Spool, remove_leftovers
 
 LARGE = b"no video at all" * (MAX_IN_MEMORY // 10)
 
@@ -43,6 +45,25 @@ def test_many_lie_in_a_file_of_this_user_alone_until_the_end(folder: Path) -> No
         assert path.read_bytes() == LARGE
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_service_left_goes_and_what_is_in_use_stays(folder: Path) -> None:
+    an_hour_ago = time.time() - 3600
+    left, fresh, foreign = (
+        folder / name for name in ("c2vl-upload-left", "c2vl-upload-new", "c2vl-export-other")
+    )
+    for path in (left, fresh, foreign):
+        path.write_bytes(LARGE)
+        if path != fresh:
+            os.utime(path, (an_hour_ago, an_hour_ago))
+    with ExitStack() as spooled:
+        spool = Spool(spooled)
+        spool.write(LARGE)
+        held = spool.content()
+        assert isinstance(held, Path)
+        os.utime(held, (an_hour_ago, an_hour_ago))
+        assert remove_leftovers() == 1
+        assert set(folder.iterdir()) == {held, fresh, foreign}
 
 
 def test_a_full_disk_is_a_problem_and_leaves_nothing(
