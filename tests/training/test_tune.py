@@ -22,6 +22,7 @@ from c2vl_training.model.classifier import Classifier, ClassifierConfig  # noqa:
 from c2vl_training.model.temporal import TemporalConfig, TemporalEncoder  # noqa: E402
 from c2vl_training.objectives.distillation import DistillationConfig, feature_distance  # noqa: E402
 from c2vl_training.pretrained import read_pretrained  # noqa: E402
+from c2vl_training.recipes import everyday  # noqa: E402
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd  # noqa: E402
 from tests.training.test_supervised import TINY  # noqa: E402
 
@@ -165,6 +166,8 @@ def test_commands_from_encoder_to_student(tmp_path: Path) -> None:
     assert "utd_mhad, 6 test clips: top-1" in told
     checkpoint = read_checkpoint(tuned / "utd_mhad.safetensors")
     assert checkpoint.card["training"]["recipe"] == "utd_mhad"
+    measured = run("knn", str(tuned / "utd_mhad.safetensors"), *of_set)
+    assert measured.startswith("utd_mhad, seed 0: knn on the test part of utd_mhad (6 clips)")
     assert json.loads((tuned / "report.json").read_text())["command"].startswith("c2vl-train")
     assert (tuned / "log" / "final-run-1-of-1" / "log.csv").exists()
     again = tmp_path / "again"
@@ -180,6 +183,16 @@ def test_commands_from_encoder_to_student(tmp_path: Path) -> None:
     refused = runner.invoke(app, ["zeroshot", encoder, *of_set])
     assert isinstance(refused.exception, C2VLError)
     assert "has no language head" in str(refused.exception)
+
+
+def test_a_recipe_leaves_sets_out() -> None:
+    config = everyday().without("utd_mhad", "nw_ucla")
+    assert config.name == "everyday-without-utd_mhad-without-nw_ucla"
+    assert set(config.labels) == set(everyday().labels) - {"utd_mhad", "nw_ucla"}
+    assert everyday().without() == everyday()
+    for wrong in (("ntu60",), tuple(everyday().labels)):
+        with pytest.raises(C2VLError, match="recipe 'everyday' cannot leave out .*; it has utd_mh"):
+            everyday().without(*wrong)
 
 
 def test_transfer_measures_what_it_did_not_learn_from(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ def supervised(
     report: Annotated[Path | None, typer.Option(help="Folder for report and pictures.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the first network.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all chance.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A set to leave out; may be repeated.")
+    ] = None,
     late_fusion: Annotated[
         bool, typer.Option(help="A network for each stream, and the mean of their logits.")
     ] = False,
@@ -61,18 +64,18 @@ def supervised(
 
     from c2vl_training.fit import fit
 
-    config = cli_tune.supervised_recipe(recipe, seed or 0)
+    config = cli_tune.supervised_recipe(recipe, seed or 0).without(*without or ())
     if steps is not None:
         config = config.shortened(steps / config.members[0].num_steps)
     if late_fusion:
         config = config.fused_late()
     config = replace(config, precision=precision.value)
-    folder = Path("runs") / f"{recipe}-seed{config.seed}"
+    folder = Path("runs") / f"{config.name}-seed{config.seed}"
     with cli_tune.stages(log) as on_step:
         result = fit(
             config,
             data,
-            checkpoint=checkpoint or folder / f"{recipe}.safetensors",
+            checkpoint=checkpoint or folder / f"{config.name}.safetensors",
             report=report or folder,
             state=folder,
             on_step=on_step,

@@ -12,14 +12,17 @@ from c2vl_training.command import typed_command
 
 if TYPE_CHECKING:
     from c2vl_training.evaluate.frozen import Split
+    from c2vl_training.evaluate.frozen_file import FrozenFile
     from c2vl_training.evaluate.protocols import Protocol
-    from c2vl_training.pretrained import PretrainedFile
 
 console = Console()
 
 SetName = Annotated[str, typer.Option("--set", help="Name of a set, such as nw_ucla.")]
 Data = Annotated[Path, typer.Option(help="Folder of the skeleton sets.")]
 Encoder = Annotated[Path, typer.Argument(help="File that `c2vl-train pretrain` wrote.")]
+Frozen = Annotated[
+    Path, typer.Argument(help="An encoder that was pretrained, or a checkpoint of any labels.")
+]
 Validate = Annotated[
     bool, typer.Option(help="Measure on validation groups, not on the test split.")
 ]
@@ -27,7 +30,7 @@ Report = Annotated[Path | None, typer.Option(help="JSON file that the number is 
 
 
 def linear(
-    encoder: Encoder,
+    encoder: Frozen,
     set_name: SetName,
     data: Data,
     validate: Validate = False,
@@ -40,7 +43,7 @@ def linear(
 
 
 def knn(
-    encoder: Encoder,
+    encoder: Frozen,
     set_name: SetName,
     data: Data,
     validate: Validate = False,
@@ -53,7 +56,7 @@ def knn(
 
 
 def semi(
-    encoder: Encoder,
+    encoder: Frozen,
     set_name: SetName,
     data: Data,
     share: Annotated[float, typer.Option(help="Share of the labels, such as 0.05.")],
@@ -71,7 +74,7 @@ def semi(
 
 
 def fewshot(
-    encoder: Encoder,
+    encoder: Frozen,
     set_name: SetName,
     data: Data,
     shots: Annotated[int, typer.Option(help="Examples a class.")],
@@ -100,6 +103,7 @@ def zeroshot(
     report: Report = None,
 ) -> None:
     """Top-1 of the class text that is nearest in the shared space; no example is looked at."""
+    from c2vl_training.evaluate.frozen_file import read_frozen
     from c2vl_training.evaluate.protocols import protocol_of
     from c2vl_training.evaluate.zero_shot import zero_shot_of
     from c2vl_training.knowledge.class_texts import names_as_texts, read_class_texts
@@ -109,7 +113,8 @@ def zeroshot(
     measured = protocol_of(set_name, data, file.preprocessing, validate=validate)
     names = measured.pool.label_names
     said = read_class_texts(*texts) if texts else names_as_texts(names)
-    _tell("zeroshot", measured, file, zero_shot_of(file, measured, said), report)
+    top1 = zero_shot_of(file, measured, said)
+    _tell("zeroshot", measured, read_frozen(encoder), top1, report)
 
 
 def report(
@@ -139,16 +144,16 @@ def _measure(
     report: Path | None,
     measure: "Callable[[Split], float]",
 ) -> None:
+    from c2vl_training.evaluate.frozen_file import read_frozen
     from c2vl_training.evaluate.protocols import protocol_of
-    from c2vl_training.pretrained import read_pretrained
 
-    file = read_pretrained(encoder)
+    file = read_frozen(encoder)
     measured = protocol_of(set_name, data, file.preprocessing, validate=validate)
     _tell(protocol, measured, file, measure(measured.split(file.encoder)), report)
 
 
 def _tell(
-    protocol: str, measured: "Protocol", file: "PretrainedFile", top1: float, report: Path | None
+    protocol: str, measured: "Protocol", file: "FrozenFile", top1: float, report: Path | None
 ) -> None:
     row = {
         "protocol": protocol,
@@ -156,9 +161,9 @@ def _tell(
         "part": "validation" if measured.validate else "test",
         "clips": int(measured.measured.sum()),
         "top1": round(top1, 2),
-        "recipe": file.run["config"]["name"],
-        "seed": file.run["config"]["seed"],
-        "steps": file.run["config"]["num_steps"],
+        "recipe": file.recipe,
+        "seed": file.seed,
+        "steps": file.num_steps,
         "command": typed_command(),
     }
     if report is not None:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from c2vl_serve.errors import C2VLError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.data.batches import Sampling
 from c2vl_training.model.classifier import STREAMS, Stream
@@ -76,6 +77,21 @@ class TrainConfig:
             for member in self.members
         )
         return replace(self, members=members)
+
+    def without(self, *set_names: str) -> "TrainConfig":
+        """The same run without some sets, to measure what it is worth on them.
+
+        Raises:
+            C2VLError: when it does not have one of them, or has no other.
+        """
+        labels = {name: of_set for name, of_set in self.labels.items() if name not in set_names}
+        if len(labels) != len(self.labels) - len(set(set_names)) or not labels:
+            raise C2VLError(
+                f"recipe {self.name!r} cannot leave out {', '.join(set_names)}; "
+                f"it has {', '.join(self.labels)}, of which one at least must stay"
+            )
+        name = "-without-".join([self.name, *set_names])
+        return replace(self, name=name, labels=labels)
 
     def fused_late(self) -> "TrainConfig":
         """The same run with a network for each stream in the place of each of its networks."""
