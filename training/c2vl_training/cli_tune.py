@@ -45,6 +45,7 @@ class Student(StrEnum):
     GRAPH = "graph"
     POSTURE = "posture"
     SMALL = "small"
+    SMALL_POSTURE = "small-posture"
 
 
 def finetune(
@@ -209,7 +210,7 @@ def _starts(path: Path) -> "tuple[list[tuple[Member, Encoder]], PreprocessingCon
 
 def _sizes(student: Student) -> "EncoderConfig":
     from c2vl_training.model.graph import COMPACT
-    from c2vl_training.model.posture import PostureConfig
+    from c2vl_training.model.posture import SMALL_POSTURE, PostureConfig
     from c2vl_training.model.temporal import TemporalConfig
 
     sizes: dict[Student, EncoderConfig] = {
@@ -217,6 +218,7 @@ def _sizes(student: Student) -> "EncoderConfig":
         Student.GRAPH: COMPACT,
         Student.POSTURE: PostureConfig(),
         Student.SMALL: TemporalConfig(channels=96, depth=3),
+        Student.SMALL_POSTURE: SMALL_POSTURE,
     }
     return sizes[student]
 
