@@ -14,9 +14,12 @@ from torch import Tensor, nn
 
 from c2vl_serve.errors import C2VLError
 from c2vl_training.config import Member, TrainConfig
+from c2vl_training.data.batches import WindowSampler
+from c2vl_training.data.labels import MIRRORED_LABELS
 from c2vl_training.data.pool import Pool
 from c2vl_training.model.classifier import Classifier
 from c2vl_training.objectives.distillation import Distillation, DistillationConfig
+from c2vl_training.precision import Precision, arithmetic
 from c2vl_training.supervised import History, Progress, classifier_config, train
 
 
@@ -52,8 +55,11 @@ class TeacherLoss(nn.Module):
         num_student: D of the student's representation.
         num_teacher: D of the teacher's.
         config: weights of the parts.
-        with_labels: whether the truth is looked at as well.
+        precision: of the teacher's arithmetic.
+        log_prior: how often each label is drawn, where the truth is looked at as well.
     """
+
+    log_prior: Tensor | None
 
     def __init__(
         self,
@@ -62,10 +68,12 @@ class TeacherLoss(nn.Module):
         num_teacher: int,
         config: DistillationConfig,
         *,
-        with_labels: bool,
+        precision: Precision,
+        log_prior: Float[Tensor, " K"] | None,
     ) -> None:
         super().__init__()
-        self.teacher, self.with_labels = teacher, with_labels
+        self.teacher, self.precision = teacher, precision
+        self.register_buffer("log_prior", log_prior)
         self.distillation = Distillation(num_student, num_teacher, config)
 
     def forward(
@@ -76,13 +84,15 @@ class TeacherLoss(nn.Module):
         labels: Int64[Tensor, " N"],
     ) -> Float[Tensor, ""]:
         """The loss of a batch."""
-        teacher_logits, taught = self.teacher.says(x)
+        with arithmetic(self.precision):
+            teacher_logits, taught = self.teacher.says(x)
         loss = self.distillation(
             representation,
             taught,
             student_logits=logits,
             teacher_logits=teacher_logits,
-            labels=labels if self.with_labels else None,
+            labels=None if self.log_prior is None else labels,
+            log_prior=self.log_prior,
         )
         return loss.total
 
@@ -130,7 +140,8 @@ def distill(
         student.encoder.num_features,
         teacher.says(x)[1].shape[1],
         weights,
-        with_labels=with_labels,
+        precision=config.precision,
+        log_prior=_log_prior(config, pool) if with_labels else None,
     )
     return train(
         config,
@@ -141,3 +152,8 @@ def distill(
         state_file=state_file,
         on_step=on_step,
     )
+
+
+def _log_prior(config: TrainConfig, pool: Pool) -> Float[Tensor, " K"]:
+    sampler = WindowSampler(pool, config.sampling, MIRRORED_LABELS, config.seed)
+    return torch.from_numpy(sampler.log_prior())

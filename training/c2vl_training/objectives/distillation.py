@@ -2,12 +2,13 @@ r"""Distillation: a compact student learns what a teacher network makes of the s
 
     L = alpha * mean(1 - cos(W f_student, f_teacher))
       + beta * tau^2 KL(softmax(z_teacher / tau) || softmax(z_student / tau))
-      + gamma * CE(labels, z_student)
+      + gamma * CE(labels, z_student + log prior)
 
 Logits as in Hinton et al. (arXiv 1503.02531, sec. 2); features through a linear adapter as in
 FitNets (Romero et al., ICLR 2015), with the cosine that made the distance independent of
 scale. Labels and logits are optional: with features alone a student learns from a teacher that
-was only pretrained, on clips nobody labelled.
+was only pretrained, on clips nobody labelled. The prior is how often each label is drawn: what
+that teaches stays out of the student's logits, as out of the teacher's (``supervised.LabelLoss``).
 """
 
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class Distillation(nn.Module):
         student_logits: Float[Tensor, "N K"] | None = None,
         teacher_logits: Float[Tensor, "N K"] | None = None,
         labels: Int64[Tensor, " N"] | None = None,
+        log_prior: Float[Tensor, " K"] | None = None,
     ) -> Loss:
         """The loss of a batch; a part whose material is absent is left out.
 
@@ -90,6 +92,7 @@ class Distillation(nn.Module):
             student_logits: needed for ``teacher_logits`` and ``labels``.
             teacher_logits: over the same labels as the student's.
             labels: the truth, -1 for a clip without a label.
+            log_prior: logarithm of how often each label is drawn; none where equally often.
 
         Raises:
             C2VLError: when the teacher's logits or labels come without the student's logits.
@@ -105,7 +108,8 @@ class Distillation(nn.Module):
             divergence = logit_divergence(student_logits, teacher_logits, config.temperature)
             parts["logits"] = config.logit_weight * divergence
         if student_logits is not None and labels is not None:
-            parts["labels"] = config.label_weight * _label_part(student_logits, labels)
+            drawn = student_logits if log_prior is None else student_logits + log_prior
+            parts["labels"] = config.label_weight * _label_part(drawn, labels)
         measures = {f"loss/{name}": part.detach() for name, part in parts.items()}
         return Loss(total=torch.stack(list(parts.values())).sum(), measures=measures)
 
