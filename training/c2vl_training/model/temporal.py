@@ -31,6 +31,9 @@ class TemporalConfig:
     drop_path: float = 0.1
 
 
+SMALL_TEMPORAL = TemporalConfig(channels=128, depth=4)  # a quarter of the parameters and work
+
+
 class Block(nn.Module):
     """Depthwise temporal convolution, then mixing across channels, added to the input.
 

@@ -8,7 +8,7 @@ from c2vl_serve.errors import C2VLError
 from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.augment import CameraModel
 from c2vl_training.data.batches import Sampling
-from c2vl_training.model.temporal import TemporalConfig
+from c2vl_training.model.temporal import SMALL_TEMPORAL
 from c2vl_training.pretrain_config import PretrainConfig
 from c2vl_training.pretrain_recipes import (
     c2vl,
@@ -22,7 +22,7 @@ from c2vl_training.pretrain_recipes import (
 
 SETS = ("nw_ucla", "utd_mhad", "msr_action3d")
 SEEDS = (0, 1, 2)
-ENCODER = TemporalConfig(channels=128, depth=4)  # 0.32 M parameters: a run takes a minute or two
+ENCODER = SMALL_TEMPORAL  # 0.32 M parameters: a run takes a minute or two
 NUM_STEPS, BATCH_SIZE = 200, 128
 
 Source = Literal["kinematic", "class-texts"]
