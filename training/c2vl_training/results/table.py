@@ -49,8 +49,6 @@ def _table(set_name: str, cells: list[dict[str, Any]]) -> str:
         f"|---|---|{'---|' * len(COLUMNS)}",
     ]
     for name, row in ROWS.items():
-        if set_name not in row.sets:
-            continue
         own = [cell["numbers"] for cell in cells if cell["row"] == name]
         values = [_value([n[column] for n in own if column in n], own) for column in COLUMNS]
         lines.append(f"| {row.says} (`{name}`) | {len(own)}/{len(SEEDS)} | {' | '.join(values)} |")
