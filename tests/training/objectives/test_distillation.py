@@ -68,6 +68,16 @@ def test_clips_without_a_label_do_not_count() -> None:
     assert none.measures["loss/labels"] == 0
 
 
+def test_how_often_labels_are_drawn_counts_for_the_labels_alone() -> None:
+    objective, features = Distillation(4, 4, CONFIG), torch.randn(2, 4)
+    z, labels, drawn = torch.zeros(2, 2), torch.tensor([0, 0]), torch.tensor([0.8, 0.2]).log()
+    loss = objective(
+        features, features, student_logits=z, teacher_logits=z, labels=labels, log_prior=drawn
+    )
+    assert loss.measures["loss/logits"] == pytest.approx(0, abs=1e-6)
+    assert loss.measures["loss/labels"] == pytest.approx(0.25 * -math.log(0.8))
+
+
 def test_labels_without_the_students_logits_are_refused() -> None:
     features = torch.randn(2, 4)
     with pytest.raises(C2VLError, match="no logits of the student; expected both"):

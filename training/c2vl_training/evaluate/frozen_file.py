@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -44,7 +43,6 @@ class _Represented(nn.Module):
         return representation
 
 
-@torch.no_grad()
 def read_frozen(path: Path) -> FrozenFile:
     """Read either kind of file.
 
