@@ -103,7 +103,7 @@ def zeroshot(
     report: Report = None,
 ) -> None:
     """Top-1 of the class text that is nearest in the shared space; no example is looked at."""
-    from c2vl_training.evaluate.frozen_file import read_frozen
+    from c2vl_training.evaluate.frozen_file import of_pretrained
     from c2vl_training.evaluate.protocols import protocol_of
     from c2vl_training.evaluate.zero_shot import zero_shot_of
     from c2vl_training.knowledge.class_texts import names_as_texts, read_class_texts
@@ -114,7 +114,7 @@ def zeroshot(
     names = measured.pool.label_names
     said = read_class_texts(*texts) if texts else names_as_texts(names)
     top1 = zero_shot_of(file, measured, said)
-    _tell("zeroshot", measured, read_frozen(encoder), top1, report)
+    _tell("zeroshot", measured, of_pretrained(file), top1, report)
 
 
 def report(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.checkpoint import read_checkpoint
-from c2vl_training.pretrained import PRETRAINED, read_pretrained
+from c2vl_training.pretrained import PRETRAINED, PretrainedFile, read_pretrained
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -50,15 +50,7 @@ def read_frozen(path: Path) -> FrozenFile:
         BundleError: when it is neither.
     """
     if PRETRAINED.wrote(path):
-        file = read_pretrained(path)
-        run = file.run["config"]
-        return FrozenFile(
-            encoder=file.encoder,
-            preprocessing=file.preprocessing,
-            recipe=run["name"],
-            seed=run["seed"],
-            num_steps=run["num_steps"],
-        )
+        return of_pretrained(read_pretrained(path))
     checkpoint = read_checkpoint(path)
     training = checkpoint.card["training"]
     return FrozenFile(
@@ -67,4 +59,16 @@ def read_frozen(path: Path) -> FrozenFile:
         recipe=training["recipe"],
         seed=training["seed"],
         num_steps=training["members"][0]["num_steps"],
+    )
+
+
+def of_pretrained(file: PretrainedFile) -> FrozenFile:
+    """The encoder of a file that was read already."""
+    run = file.run["config"]
+    return FrozenFile(
+        encoder=file.encoder,
+        preprocessing=file.preprocessing,
+        recipe=run["name"],
+        seed=run["seed"],
+        num_steps=run["num_steps"],
     )
