@@ -42,7 +42,7 @@ class StridedGraphConvolution(nn.Module):
 def for_inference(model: nn.Module) -> nn.Module:
     """A copy of a trained model in evaluation mode with every graph convolution rewritten.
 
-    An ensemble of one is its only member.
+    An ensemble of one without experts is its only member.
     """
     rewritten = _only_member(copy.deepcopy(model).eval())
     if isinstance(rewritten, WithLanguage):
@@ -55,6 +55,6 @@ def for_inference(model: nn.Module) -> nn.Module:
 
 
 def _only_member(model: nn.Module) -> nn.Module:
-    if isinstance(model, Ensemble) and len(model.members) == 1:
+    if isinstance(model, Ensemble) and len(model.members) == 1 and model.experts is None:
         return model.members[0]
     return model

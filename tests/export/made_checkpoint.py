@@ -8,9 +8,12 @@ from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.checkpoint import Checkpoint
 from c2vl_training.data.labels import STILL_LABEL, label_names, label_sources
 from c2vl_training.model.classifier import ClassifierConfig
+from c2vl_training.model.encoders import EncoderConfig
 from c2vl_training.model.ensemble import Ensemble
+from c2vl_training.model.experts import ExpertConfig, ExpertsConfig
 from c2vl_training.model.graph import GraphConfig
 from c2vl_training.model.posture import PostureConfig
+from c2vl_training.model.temporal import TemporalConfig
 from tests.training.made_sets import CONFIG, UTD_LABELS
 
 CARD: dict[str, Any] = {
@@ -34,7 +37,7 @@ CARD: dict[str, Any] = {
 
 
 def tiny_checkpoint() -> Checkpoint:
-    """Two members, one of each encoder, and three labels."""
+    """Two members, one of each encoder, an expert for two of the three labels, and its gate."""
     return made_checkpoint(PreprocessingConfig(), ("a", "b", "c"), CARD)
 
 
@@ -55,19 +58,25 @@ def made_checkpoint(
 ) -> Checkpoint:
     """Random weights from one seed, with batch norms that do something."""
     torch.manual_seed(0)
-    configs = tuple(
-        ClassifierConfig(
+
+    def network(encoder: EncoderConfig, num_labels: int) -> ClassifierConfig:
+        return ClassifierConfig(
             num_channels=preprocessing.num_channels,
             num_joints=preprocessing.num_joints,
-            num_labels=len(labels),
+            num_labels=num_labels,
             encoder=encoder,
         )
-        for encoder in (
-            PostureConfig(channels=16, depth=2, joint_channels=8),
-            GraphConfig(channels=8, blocks_per_stage=1, stem_stride=2),
-        )
+
+    posture = PostureConfig(channels=16, depth=2, joint_channels=8)
+    graph = GraphConfig(channels=8, blocks_per_stage=1, stem_stride=2)
+    temporal = TemporalConfig(channels=16, depth=2)
+    configs = (network(posture, len(labels)), network(graph, len(labels)))
+    experts = ExpertsConfig(
+        gate=network(temporal, 2),
+        experts=(ExpertConfig(set_name="x", labels=(2, 0), networks=(network(temporal, 2),) * 2),),
+        num_labels=len(labels),
     )
-    model = Ensemble(configs)
+    model = Ensemble(configs, experts)
     window = (preprocessing.num_channels, preprocessing.num_frames, preprocessing.num_joints, 1)
     with torch.no_grad():
         model.train()(torch.randn(32, *window))
@@ -77,4 +86,5 @@ def made_checkpoint(
         preprocessing=preprocessing,
         labels=labels,
         card=card,
+        experts=experts,
     )

@@ -14,6 +14,7 @@ from c2vl_training.described_file import FileKind
 from c2vl_training.model.classifier import ClassifierConfig
 from c2vl_training.model.encoders import encoder_config
 from c2vl_training.model.ensemble import Ensemble
+from c2vl_training.model.experts import ExpertConfig, ExpertsConfig
 from c2vl_training.model.language import Language, WithLanguage, stored_head
 
 CHECKPOINT = FileKind(
@@ -39,6 +40,7 @@ class Checkpoint:
         card: what the bundle's card will say: sources, accuracy, calibration, licences, training.
         language: for bundles that can be asked for texts; None in others.
         gallery_space: in which enrolled actions are compared; None where it was not measured.
+        experts: what the model's experts were built from; None where it has none.
     """
 
     model: Ensemble
@@ -48,6 +50,7 @@ class Checkpoint:
     card: dict[str, Any]
     language: Language | None = None
     gallery_space: GallerySpace | None = None
+    experts: ExpertsConfig | None = None
 
     @property
     def network(self) -> nn.Module:
@@ -66,6 +69,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "card": checkpoint.card,
     }
     weights = dict(checkpoint.model.state_dict())
+    if checkpoint.experts is not None:
+        described["experts"] = asdict(checkpoint.experts)
     if checkpoint.language is not None:
         described["language"] = _described(checkpoint.language)
         weights |= _tensors(checkpoint.language)
@@ -82,13 +87,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         BundleError: when the file is missing, of another format, or does not fit its own config.
     """
     weights, described = CHECKPOINT.read(path)
-    model_configs = tuple(
-        ClassifierConfig(**{**config, "encoder": encoder_config(config["encoder"])})
-        for config in described["model_configs"]
-    )
+    model_configs = tuple(_classifier(config) for config in described["model_configs"])
+    experts = _experts(described.get("experts"))
     language = _read_language(described.get("language"), weights)
     space = _read_space(described.get("gallery"), weights)
-    model = Ensemble(model_configs)
+    model = Ensemble(model_configs, experts)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -101,7 +104,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
         card=described["card"],
         language=language,
         gallery_space=space,
+        experts=experts,
     )
+
+
+def _classifier(values: dict[str, Any]) -> ClassifierConfig:
+    return ClassifierConfig(**{**values, "encoder": encoder_config(values["encoder"])})
+
+
+def _experts(values: dict[str, Any] | None) -> ExpertsConfig | None:
+    if values is None:
+        return None
+    experts = tuple(
+        ExpertConfig(
+            set_name=each["set_name"],
+            labels=tuple(each["labels"]),
+            networks=tuple(_classifier(network) for network in each["networks"]),
+        )
+        for each in values["experts"]
+    )
+    return ExpertsConfig(**{**values, "gate": _classifier(values["gate"]), "experts": experts})
 
 
 def _described(language: Language) -> dict[str, Any]:

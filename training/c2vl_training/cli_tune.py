@@ -69,7 +69,7 @@ def finetune(
 
     starts, preprocessing = _starts(start)
     config = replace(
-        supervised_recipe(recipe, seed),
+        supervised_recipe(recipe, seed).without_experts(),
         preprocessing=preprocessing,
         members=tuple(replace(member, num_steps=steps, learning_rate=rate) for member, _ in starts),
     )
@@ -100,7 +100,7 @@ def distill(
 
     taught, preprocessing = _teacher(teacher)
     config = replace(
-        supervised_recipe(recipe, seed),
+        supervised_recipe(recipe, seed).without_experts(),
         preprocessing=preprocessing,
         members=(Member(encoder=_sizes(student), num_steps=steps),),
     )

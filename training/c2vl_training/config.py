@@ -8,7 +8,7 @@ from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.data.batches import Sampling
 from c2vl_training.model.classifier import STREAMS, Stream
 from c2vl_training.model.encoders import EncoderConfig
-from c2vl_training.model.temporal import TemporalConfig
+from c2vl_training.model.temporal import SMALL_TEMPORAL, TemporalConfig
 from c2vl_training.precision import Precision
 
 
@@ -30,6 +30,10 @@ class Member:
     learning_rate: float = 2e-3
     stream: Stream = "all"
 
+    def shortened(self, share: float) -> "Member":
+        """The same network with a share of its steps."""
+        return replace(self, num_steps=max(1, round(self.num_steps * share)))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
@@ -44,6 +48,9 @@ class TrainConfig:
         preprocessing: the one that serving will use.
         sampling: how windows are drawn and disturbed.
         members: networks that are trained from different seeds and answer as one.
+        experts: recipes of one set each, whose networks are asked as well where a window looks
+            like the recordings of their set.
+        gate: the network that tells these recordings apart.
         head_dropout: probability of dropping a feature before the last layer.
         schedule_share: how much of the one-cycle schedule is run. The averaged weights need no
             cooling down, and a network that was cooled down is surer of the training sets' look.
@@ -62,6 +69,8 @@ class TrainConfig:
     preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     sampling: Sampling = field(default_factory=Sampling)
     members: tuple[Member, ...] = (Member(),)
+    experts: tuple["TrainConfig", ...] = ()
+    gate: Member = field(default_factory=lambda: Member(encoder=SMALL_TEMPORAL, num_steps=250))
     head_dropout: float = 0.4
     schedule_share: float = 0.75
     weight_decay: float = 0.05
@@ -72,11 +81,12 @@ class TrainConfig:
 
     def shortened(self, share: float) -> "TrainConfig":
         """The same run with a share of its steps."""
-        members = tuple(
-            replace(member, num_steps=max(1, round(member.num_steps * share)))
-            for member in self.members
+        return replace(
+            self,
+            members=tuple(member.shortened(share) for member in self.members),
+            experts=tuple(expert.shortened(share) for expert in self.experts),
+            gate=self.gate.shortened(share),
         )
-        return replace(self, members=members)
 
     def without(self, *set_names: str) -> "TrainConfig":
         """The same run without some sets, to measure what it is worth on them.
@@ -91,10 +101,15 @@ class TrainConfig:
                 f"it has {', '.join(self.labels)}, of which one at least must stay"
             )
         name = "-without-".join([self.name, *set_names])
-        return replace(self, name=name, labels=labels)
+        experts = tuple(expert for expert in self.experts if expert.name not in set_names)
+        return replace(self, name=name, labels=labels, experts=experts)
+
+    def without_experts(self) -> "TrainConfig":
+        """The same run with the networks of all sets alone."""
+        return replace(self, experts=())
 
     def fused_late(self) -> "TrainConfig":
-        """The same run with a network for each stream in the place of each of its networks."""
+        """The same run with a network for each stream in the place of each of its members."""
         members = tuple(
             replace(member, stream=stream) for member in self.members for stream in STREAMS
         )

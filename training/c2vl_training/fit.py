@@ -2,6 +2,7 @@
 
     sets -> pool -> validation run (without its groups) -> temperature
                  -> final run (all training clips)      -> threshold, on actions of no training
+                    (each run: the networks of all sets, then the experts and their gate)
                                                         -> test splits -> checkpoint, report
 
 Nothing is chosen on a test split: they are only measured, at the very end.
@@ -35,11 +36,12 @@ from c2vl_training.evaluate.calibration import (
 from c2vl_training.evaluate.clips import accuracy_per_set, clip_logits, sequences_of
 from c2vl_training.evaluate.figures import draw_confusion, draw_curves, draw_map
 from c2vl_training.evaluate.representation import ClipWindows
+from c2vl_training.fit_experts import experts_config, train_experts
 from c2vl_training.model.classifier import Classifier, ClassifierConfig
 from c2vl_training.model.ensemble import Ensemble, ensemble_of
 from c2vl_training.supervised import History, Progress, classifier_config, train
 
-VALIDATION_STEPS = 0.33  # of the final run's steps
+VALIDATION_STEPS = 0.25  # of the final run's steps; its experts, which are quick, take all
 
 OnStep = Callable[[str, Progress], None]
 Learn = Callable[..., tuple[Classifier, History]]  # called as `train`
@@ -59,10 +61,15 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Test:
-    """What the final model does on the test splits; ``scores`` are of the clips as recorded."""
+    """What the final model does on the test splits; ``scores`` are of the clips as recorded.
+
+    ``without_experts`` is the accuracy of the networks of all sets alone; None where there are
+    no others.
+    """
 
     accuracy: dict[str, dict[str, float | int]]
     seen_by_camera: dict[str, dict[str, float | int]]
+    without_experts: dict[str, dict[str, float | int]] | None
     calibration_error: float
     unknown: UnknownThreshold
     scores: Float64[np.ndarray, "N K"]
@@ -112,6 +119,7 @@ def fit(
             preprocessing=config.preprocessing,
             labels=pool.label_names,
             card=_card(config, pool, validation, test),
+            experts=experts_config(config, pool.label_names),
         ),
     )
     report.mkdir(parents=True, exist_ok=True)
@@ -129,7 +137,7 @@ def fit(
 def _train_members(
     config: TrainConfig, pool: Pool, stage: str, *, state: Path, on_step: OnStep, learn: Learners
 ) -> tuple[Ensemble, dict[str, History]]:
-    """Train each member from a seed of its own; finished ones are kept in ``state``.
+    """Train each member from a seed of its own, then the experts; finished ones are kept.
 
     Args:
         config: the recipe.
@@ -151,7 +159,8 @@ def _train_members(
             on_step=partial(on_step, name),
         )
         members.append(model)
-    return ensemble_of(_networks(config, pool), members), histories
+    experts, of_experts = train_experts(config, pool, stage, state=state, on_step=on_step)
+    return ensemble_of(_networks(config, pool), members, experts), {**histories, **of_experts}
 
 
 def _networks(config: TrainConfig, pool: Pool) -> tuple[ClassifierConfig, ...]:
@@ -168,7 +177,7 @@ def _validate(
     labelled: Pool,
     train_members: Callable[..., tuple[Ensemble, dict[str, History]]],
 ) -> Validation:
-    shorter = config.shortened(VALIDATION_STEPS)
+    shorter = replace(config.shortened(VALIDATION_STEPS), experts=config.experts, gate=config.gate)
     training = labelled.where(~labelled.test & ~labelled.validation)
     model, histories = train_members(shorter, training, "validation")
     held_back = labelled.where(labelled.validation)
@@ -213,8 +222,13 @@ def _test(
     validation: Validation,
 ) -> Test:
     idle = _idle(config, pool)
-    clips = clip_logits(model, _both_ways(sequences_of(pool), config), config.preprocessing)
+    sequences = sequences_of(pool)
+    clips = clip_logits(model, _both_ways(sequences, config), config.preprocessing)
     scores = clips.scores(validation.temperature, idle)
+    alone = None
+    if model.experts is not None:
+        by_all = clip_logits(model.without_experts(), sequences, config.preprocessing)
+        alone = accuracy_per_set(by_all.scores(validation.temperature, idle), pool)
     # Every second unknown clip chooses the threshold; the others judge it.
     choosing, judging = (
         _best(model, unknown[half::2], config, validation.temperature, idle) for half in (0, 1)
@@ -224,6 +238,7 @@ def _test(
     return Test(
         accuracy=accuracy_per_set(recorded, pool),
         seen_by_camera=accuracy_per_set(seen, pool),
+        without_experts=alone,
         calibration_error=expected_calibration_error(scores, np.tile(pool.labels, 2)),
         unknown=judge_threshold(threshold, scores.max(axis=1), judging),
         scores=recorded,
@@ -243,6 +258,7 @@ def _report(config: TrainConfig, validation: Validation, test: Test) -> dict[str
         "test": {
             "accuracy": test.accuracy,
             "accuracy_seen_by_camera": test.seen_by_camera,
+            "accuracy_without_experts": test.without_experts,
             "expected_calibration_error": test.calibration_error,
             "unknown": asdict(test.unknown),
         },
@@ -274,6 +290,7 @@ def _card(config: TrainConfig, pool: Pool, validation: Validation, test: Test) -
             "recipe": config.name,
             "seed": config.seed,
             "members": [asdict(member) for member in config.members],
+            "experts": [expert.name for expert in config.experts],
             "pose_source": "Kinect v1 and optical motion capture, disturbed as one camera would",
             "units": "metres; preprocessing removes place, size and frame rate",
             "sets": list(config.labels),

@@ -7,19 +7,37 @@ from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.augment import CameraModel
 from c2vl_training.data.batches import Sampling
 from c2vl_training.data.labels import EVERYDAY_LABELS
-from c2vl_training.model.posture import SMALL_POSTURE, PostureConfig
+from c2vl_training.model.graph import GraphConfig
+from c2vl_training.model.posture import SMALL_POSTURE
 from c2vl_training.model.temporal import SMALL_TEMPORAL, TemporalConfig
 
-# Each sees what the others overlook: whole postures in time, and postures read along the body.
+# Whole postures in time, and joints that gather from their neighbours at each moment: each sees
+# what the other overlooks.
 MEMBERS = (
-    Member(encoder=TemporalConfig(), num_steps=1400),
-    Member(encoder=PostureConfig(), num_steps=1500),
-    Member(encoder=PostureConfig(), num_steps=1500),
+    Member(encoder=TemporalConfig(), num_steps=1300),
+    Member(
+        encoder=GraphConfig(channels=40, blocks_per_stage=2, stem_stride=2),
+        num_steps=1600,
+        batch_size=160,
+    ),
+)
+# A set alone has some hundred clips: smaller networks, and a minute or two for each.
+ONE_SET_MEMBERS = (
+    Member(encoder=SMALL_TEMPORAL, num_steps=300, batch_size=128),
+    Member(encoder=SMALL_POSTURE, num_steps=300, batch_size=128),
 )
 
 
 def everyday() -> TrainConfig:
-    """The default bundle: all sets together, disturbed as a single camera would."""
+    """The default bundle: all sets together, disturbed as a single camera would.
+
+    The recipes of one set are its experts: their networks are asked as well where a window looks
+    like the recordings of their set.
+    """
+    return replace(_all_sets(), members=MEMBERS, experts=(utd_mhad(), nw_ucla(), msr_action3d()))
+
+
+def _all_sets() -> TrainConfig:
     return TrainConfig(
         name="everyday",
         version="1.0.0",
@@ -28,21 +46,13 @@ def everyday() -> TrainConfig:
             "video. Learned from six research sets; what it does not know it may call unrecognised."
         ),
         labels=EVERYDAY_LABELS,
-        members=MEMBERS,
     )
-
-
-# A set alone has some hundred clips: smaller networks, and a minute or two for each.
-ONE_SET_MEMBERS = (
-    Member(encoder=SMALL_TEMPORAL, num_steps=300, batch_size=128),
-    Member(encoder=SMALL_POSTURE, num_steps=300, batch_size=128),
-)
 
 
 def _one_set(name: str) -> TrainConfig:
     """One set alone on its own protocol, with a milder camera."""
     return replace(
-        everyday(),
+        _all_sets(),
         name=name,
         description=f"{name.replace('_', ' ')} alone, on its usual protocol.",
         labels={name: EVERYDAY_LABELS[name]},

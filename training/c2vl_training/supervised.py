@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
 from c2vl_serve.errors import C2VLError
+from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.batches import WindowSampler
 from c2vl_training.data.labels import MIRRORED_LABELS
@@ -32,6 +34,8 @@ SAVE_EVERY = 100  # steps
 HISTORY_EVERY = 10  # steps
 MAX_GRADIENT_NORM = 5.0
 WARMUP = 0.1  # share of the schedule in which the learning rate rises
+
+Draw = Callable[[int, int], tuple[ModelInput, Int64[np.ndarray, " N"]]]
 
 
 @dataclass(slots=True)
@@ -104,6 +108,7 @@ def train(
     start: Encoder | None = None,
     objective: nn.Module | None = None,
     num_labels: int | None = None,
+    draw: Draw | None = None,
     state_file: Path | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> tuple[Classifier, History]:
@@ -116,6 +121,7 @@ def train(
         start: a pretrained encoder to fine-tune; from scratch without.
         objective: called as :class:`LabelLoss`, which it is otherwise.
         num_labels: of the network's logits; as many as the pool has without.
+        draw: a batch of a given size for a given step; windows of the pool without.
         state_file: where the unfinished run is kept; an existing one is continued.
         on_step: called after each step.
 
@@ -135,13 +141,14 @@ def train(
     sampler = WindowSampler(pool, config.sampling, MIRRORED_LABELS, config.seed)
     if objective is None:
         objective = LabelLoss(torch.from_numpy(sampler.log_prior()), config.label_smoothing)
+    draw = draw or sampler.draw
     run = _Run(config, member, model, objective)
     if state_file is not None and state_file.exists():
         run.restore(torch.load(state_file, weights_only=True))
         logger.info("continuing at step %d of %d", run.step, member.num_steps)
     while run.step < member.num_steps:
         # Not drawn ahead in a thread: torch's own threads then wait for each other (2x slower).
-        windows, labels = sampler.draw(member.batch_size, run.step)
+        windows, labels = draw(member.batch_size, run.step)
         progress = run.advance(torch.from_numpy(windows), torch.from_numpy(labels))
         if on_step is not None:
             on_step(progress)

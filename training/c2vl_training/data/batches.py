@@ -7,7 +7,7 @@ windows as persons of one sequence.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.layout import LAYOUTS
@@ -144,11 +144,21 @@ class WindowSampler:
         return rng.choice(len(self.pool), size=size, p=self.probability)
 
     def windows(
-        self, clips: Int64[np.ndarray, " N"], rng: np.random.Generator
+        self,
+        clips: Int64[np.ndarray, " N"],
+        rng: np.random.Generator,
+        video: Bool[np.ndarray, " N"] | None = None,
     ) -> tuple[ModelInput, Int64[np.ndarray, " N"]]:
-        """One augmented window of each of ``clips``, and their labels; each call another one."""
+        """One augmented window of each of ``clips``, and their labels; each call another one.
+
+        Args:
+            clips: of the pool.
+            rng: all chance.
+            video: which windows a camera sees; drawn, with each set's own chance, without.
+        """
         pool, size = self.pool, len(clips)
-        video = rng.random(size) < self.disturb[pool.sources[clips]]
+        if video is None:
+            video = rng.random(size) < self.disturb[pool.sources[clips]]
         joints, seen = self._cut(clips, video, rng)
         layout = LAYOUTS[pool.config.layout]
         labels = pool.labels[clips]

@@ -80,6 +80,14 @@ class Pool:
         """
         return replace(self, labels=np.zeros(len(self), np.int64), label_names=(NO_LABEL,))
 
+    def of_set(self, name: str, labels: tuple[str, ...]) -> "Pool":
+        """The recorded clips of one set that have one of ``labels``, which are then all labels."""
+        index = np.full(len(self.label_names) + 1, UNLABELLED)  # the last is for UNLABELLED itself
+        for new, label in enumerate(labels):
+            index[self.label_names.index(label)] = new
+        renamed = replace(self, labels=index[self.labels], label_names=labels)
+        return renamed.where((self.sources == self.set_names.index(name)) & (renamed.labels >= 0))
+
     def sequence(self, clip: int) -> SkeletonSequence:
         """One clip as the sequence that serving would get."""
         frames = slice(self.starts[clip], self.starts[clip] + self.lengths[clip])

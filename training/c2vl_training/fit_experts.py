@@ -1,0 +1,106 @@
+"""Train the experts of a recipe, each on its own set alone, and the gate between them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from c2vl_training.config import TrainConfig
+from c2vl_training.data.gate_batches import GateSampler
+from c2vl_training.data.labels import STILL_LABEL, label_names
+from c2vl_training.data.pool import Pool
+from c2vl_training.model.classifier import Classifier
+from c2vl_training.model.experts import ExpertConfig, Experts, ExpertsConfig, experts_of
+from c2vl_training.supervised import History, LabelLoss, Progress, classifier_config, train
+
+GATE_SMOOTHING = 0.02  # a gate should be sure: what it leaves to others, its experts cannot move
+
+
+def experts_config(config: TrainConfig, labels: tuple[str, ...]) -> ExpertsConfig | None:
+    """What the experts of a recipe are built from; None where it has none.
+
+    Args:
+        config: the recipe.
+        labels: all labels, in logit order.
+    """
+    if not config.experts:
+        return None
+    experts = []
+    for expert in config.experts:
+        own = label_names(expert.labels, hold_still=False)
+        experts.append(
+            ExpertConfig(
+                set_name=expert.name,
+                labels=tuple(labels.index(label) for label in own),
+                networks=tuple(
+                    classifier_config(expert, member, len(own)) for member in expert.members
+                ),
+            )
+        )
+    return ExpertsConfig(
+        gate=classifier_config(config, config.gate, len(experts) + 1),
+        experts=tuple(experts),
+        num_labels=len(labels),
+        idle=labels.index(STILL_LABEL) if STILL_LABEL in labels else None,
+    )
+
+
+def train_experts(
+    config: TrainConfig,
+    pool: Pool,
+    stage: str,
+    *,
+    state: Path,
+    on_step: Callable[[str, Progress], None],
+) -> tuple[Experts | None, dict[str, History]]:
+    """Train each expert's networks and the gate; finished ones are kept in ``state``.
+
+    Args:
+        config: the recipe, which names the experts' own.
+        pool: labelled clips of all sets.
+        stage: ``validation`` or ``final``; begins the names of runs and of their state files.
+        state: folder for unfinished runs.
+        on_step: called with the run's name after each step.
+    """
+    built = experts_config(config, pool.label_names)
+    if built is None:
+        return None, {}
+    networks, histories = [], {}
+    for expert in config.experts:
+        own = pool.of_set(expert.name, label_names(expert.labels, hold_still=False))
+        trained: list[Classifier] = []
+        for index, member in enumerate(expert.members):
+            name = f"{stage} {expert.name} {index + 1}/{len(expert.members)}"
+            model, histories[name] = train(
+                replace(expert, seed=config.seed + index),
+                member,
+                own,
+                state_file=state / f"{stage}-{expert.name}-{index}.pt",
+                on_step=partial(on_step, name),
+            )
+            trained.append(model)
+        networks.append(tuple(trained))
+    gate, histories[f"{stage} gate"] = _train_gate(
+        config, pool, state / f"{stage}-gate.pt", partial(on_step, f"{stage} gate")
+    )
+    return experts_of(built, gate, tuple(networks)), histories
+
+
+def _train_gate(
+    config: TrainConfig, pool: Pool, state_file: Path, on_step: Callable[[Progress], None]
+) -> tuple[Classifier, History]:
+    names = tuple(expert.name for expert in config.experts)
+    # As often as drawn: a window that could be anybody's is more likely from elsewhere.
+    loss = LabelLoss(torch.zeros(len(names) + 1), GATE_SMOOTHING)
+    return train(
+        replace(config, ema=config.experts[0].ema),
+        config.gate,
+        pool,
+        objective=loss,
+        num_labels=len(names) + 1,
+        draw=GateSampler(pool, config.sampling, names, config.seed).draw,
+        state_file=state_file,
+        on_step=on_step,
+    )

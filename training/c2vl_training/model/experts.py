@@ -1,0 +1,123 @@
+"""Experts: small networks that know one set's recordings each, and a gate that tells these apart.
+
+A mixture of experts with a learned gate (Jacobs et al., Neural Computation 1991). The gate says
+how far a window looks like the recordings of each expert's set, or like none of them, as video
+does. An expert then moves the logits of the networks that know all sets: among its own labels
+towards its own opinion, and down for labels that its set does not have.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from c2vl_training.model.classifier import Classifier, ClassifierConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpertConfig:
+    """What one expert is built from.
+
+    Attributes:
+        set_name: whose recordings it knows.
+        labels: for each of its logits the index of the label among all labels.
+        networks: they answer as one.
+    """
+
+    set_name: str
+    labels: tuple[int, ...]
+    networks: tuple[ClassifierConfig, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpertsConfig:
+    """What :class:`Experts` are built from.
+
+    Attributes:
+        gate: one logit an expert, in their order, and a last one for what is none of theirs.
+        experts: one a set.
+        num_labels: K, of the logits to move.
+        idle: index of the label for standing still, which every set has; None without.
+        weight: of an expert's opinion among its own labels; the rest is the others'.
+        penalty: by how much the logits of labels sink that its set does not have.
+    """
+
+    gate: ClassifierConfig
+    experts: tuple[ExpertConfig, ...]
+    num_labels: int
+    idle: int | None = None
+    weight: float = 0.5
+    penalty: float = 2.0
+
+
+class _Expert(nn.Module):
+    """How the logits over all labels should move if a window is one of this expert's set."""
+
+    place: Tensor
+    foreign: Tensor
+
+    def __init__(self, config: ExpertConfig, shared: ExpertsConfig) -> None:
+        super().__init__()
+        self.weight = shared.weight
+        self.networks = nn.ModuleList(Classifier(each) for each in config.networks)
+        own = torch.tensor(config.labels)
+        place = functional.one_hot(own, shared.num_labels).float()
+        foreign = torch.full((shared.num_labels,), -shared.penalty)
+        foreign[own] = 0
+        if shared.idle is not None:
+            foreign[shared.idle] = 0
+        self.register_buffer("place", place, persistent=False)
+        self.register_buffer("foreign", foreign, persistent=False)
+
+    def forward(
+        self, x: Float[Tensor, "N C T V M"], logits: Float[Tensor, "N K"]
+    ) -> Float[Tensor, "N K"]:
+        """The move, ``N K``; neither shifts with a constant added to the expert's logits."""
+        own = logits @ self.place.T
+        opinion = torch.stack([network(x)[0] for network in self.networks]).mean(dim=0)
+        # As sure of the set's labels together as the logits are, sure in its own way among them.
+        opinion = functional.log_softmax(opinion, dim=1) + own.logsumexp(dim=1, keepdim=True)
+        return self.weight * (opinion - own) @ self.place + self.foreign
+
+
+class Experts(nn.Module):
+    """Logits of networks that know all sets, moved by those that know one."""
+
+    def __init__(self, config: ExpertsConfig) -> None:
+        super().__init__()
+        self.gate = Classifier(config.gate)
+        self.experts = nn.ModuleList(_Expert(each, config) for each in config.experts)
+
+    def shares(self, x: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N S"]:
+        """How far each window looks like each expert's set; the last share is none of them."""
+        return self.gate(x)[0].softmax(dim=1)
+
+    def forward(
+        self, x: Float[Tensor, "N C T V M"], logits: Float[Tensor, "N K"]
+    ) -> Float[Tensor, "N K"]:
+        """The moved logits."""
+        moves = torch.stack([expert(x, logits) for expert in self.experts], dim=1)
+        shares = self.shares(x)[:, : len(self.experts), None]
+        return logits + (shares * moves).sum(dim=1)
+
+
+def experts_of(
+    config: ExpertsConfig, gate: Classifier, networks: tuple[tuple[Classifier, ...], ...]
+) -> Experts:
+    """Trained networks, those of each expert together, as one module in evaluation mode."""
+    experts = Experts(config)
+    parts = {"gate": gate} | {
+        f"experts.{expert}.networks.{index}": network
+        for expert, trained in enumerate(networks)
+        for index, network in enumerate(trained)
+    }
+    experts.load_state_dict(
+        {
+            f"{place}.{name}": value
+            for place, part in parts.items()
+            for name, value in part.state_dict().items()
+        }
+    )
+    return experts.eval()
