@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from c2vl_serve.skeleton.layout import layout_by_name
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.checkpoint import Checkpoint
 from c2vl_training.data.labels import STILL_LABEL, label_names, label_sources
@@ -75,6 +76,8 @@ def made_checkpoint(
         gate=network(temporal, 2),
         experts=(ExpertConfig(set_name="x", labels=(2, 0), networks=(network(temporal, 2),) * 2),),
         num_labels=len(labels),
+        travel_channel=6,
+        root=layout_by_name(preprocessing.layout).root,
     )
     model = Ensemble(configs, experts)
     window = (preprocessing.num_channels, preprocessing.num_frames, preprocessing.num_joints, 1)

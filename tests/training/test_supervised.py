@@ -162,8 +162,8 @@ def test_whole_recipe_leaves_checkpoint_report_and_pictures(data: Path, tmp_path
             on_step=lambda stage, progress: stages.update({stage: progress.step}),
         )
     assert stages == {
-        "validation run 1/2": 20,
-        "validation run 2/2": 5,
+        "validation run 1/2": 16,
+        "validation run 2/2": 4,
         "final run 1/2": 80,
         "final run 2/2": 20,
     }

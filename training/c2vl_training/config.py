@@ -70,7 +70,7 @@ class TrainConfig:
     sampling: Sampling = field(default_factory=Sampling)
     members: tuple[Member, ...] = (Member(),)
     experts: tuple["TrainConfig", ...] = ()
-    gate: Member = field(default_factory=lambda: Member(encoder=SMALL_TEMPORAL, num_steps=250))
+    gate: Member = field(default_factory=lambda: Member(encoder=SMALL_TEMPORAL, num_steps=150))
     head_dropout: float = 0.4
     schedule_share: float = 0.75
     weight_decay: float = 0.05

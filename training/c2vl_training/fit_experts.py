@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from c2vl_serve.errors import C2VLError
+from c2vl_serve.skeleton.layout import layout_by_name
 from c2vl_training.config import TrainConfig
 from c2vl_training.data.gate_batches import GateSampler
 from c2vl_training.data.labels import STILL_LABEL, label_names
@@ -24,9 +26,19 @@ def experts_config(config: TrainConfig, labels: tuple[str, ...]) -> ExpertsConfi
     Args:
         config: the recipe.
         labels: all labels, in logit order.
+
+    Raises:
+        C2VLError: when the network's input does not tell the body's way through the room.
     """
     if not config.experts:
         return None
+    preprocessing = config.preprocessing
+    if "motion" not in preprocessing.streams or not preprocessing.travel:
+        raise C2VLError(
+            f"recipe {config.name!r} has experts but its input no travel (streams "
+            f"{', '.join(preprocessing.streams)}; travel {preprocessing.travel}); expected the "
+            "motion stream and travel, which tell recordings from video"
+        )
     experts = []
     for expert in config.experts:
         own = label_names(expert.labels, hold_still=False)
@@ -43,6 +55,8 @@ def experts_config(config: TrainConfig, labels: tuple[str, ...]) -> ExpertsConfi
         gate=classifier_config(config, config.gate, len(experts) + 1),
         experts=tuple(experts),
         num_labels=len(labels),
+        travel_channel=3 * preprocessing.streams.index("motion"),
+        root=layout_by_name(preprocessing.layout).root,
         idle=labels.index(STILL_LABEL) if STILL_LABEL in labels else None,
     )
 

@@ -1,9 +1,12 @@
 """Experts: small networks that know one set's recordings each, and a gate that tells these apart.
 
 A mixture of experts with a learned gate (Jacobs et al., Neural Computation 1991). The gate says
-how far a window looks like the recordings of each expert's set, or like none of them, as video
-does. An expert then moves the logits of the networks that know all sets: among its own labels
-towards its own opinion, and down for labels that its set does not have.
+how far a window looks like the recordings of each expert's set, or like none of them. An expert
+then moves the logits of the networks that know all sets: among its own labels towards its own
+opinion, and down for labels that its set does not have.
+
+Recordings of depth cameras and mocap know the body's way through the room, poses from one camera's
+video do not: without any travel the gate is not asked, and no expert has a say.
 """
 
 from dataclasses import dataclass
@@ -14,6 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from c2vl_training.model.classifier import Classifier, ClassifierConfig
+
+# Of PreprocessingConfig's travel, a frame. Single-camera landmarks stay below 0.0007, as their
+# rounding and their pinned hips do; recordings of people who stand still are above 0.002.
+LEAST_TRAVEL = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +46,8 @@ class ExpertsConfig:
         gate: one logit an expert, in their order, and a last one for what is none of theirs.
         experts: one a set.
         num_labels: K, of the logits to move.
+        travel_channel: the first of the three input channels that hold the motion of joints.
+        root: index of the joint whose motion is the body's way through the room.
         idle: index of the label for standing still, which every set has; None without.
         weight: of an expert's opinion among its own labels; the rest is the others'.
         penalty: by how much the logits of labels sink that its set does not have.
@@ -47,6 +56,8 @@ class ExpertsConfig:
     gate: ClassifierConfig
     experts: tuple[ExpertConfig, ...]
     num_labels: int
+    travel_channel: int
+    root: int
     idle: int | None = None
     weight: float = 0.5
     penalty: float = 2.0
@@ -87,20 +98,23 @@ class Experts(nn.Module):
 
     def __init__(self, config: ExpertsConfig) -> None:
         super().__init__()
+        self.travel_channel, self.root = config.travel_channel, config.root
         self.gate = Classifier(config.gate)
         self.experts = nn.ModuleList(_Expert(each, config) for each in config.experts)
 
     def shares(self, x: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N S"]:
-        """How far each window looks like each expert's set; the last share is none of them."""
-        return self.gate(x)[0].softmax(dim=1)
+        """How far each window looks like each expert's set; what lacks to 1 is none of them."""
+        looks_like = self.gate(x)[0].softmax(dim=1)[:, :-1]
+        motion = x[:, self.travel_channel : self.travel_channel + 3]
+        travel = motion[:, :, :, self.root].abs().amax(dim=(1, 2, 3))
+        return looks_like * (travel > LEAST_TRAVEL)[:, None].to(looks_like.dtype)
 
     def forward(
         self, x: Float[Tensor, "N C T V M"], logits: Float[Tensor, "N K"]
     ) -> Float[Tensor, "N K"]:
         """The moved logits."""
         moves = torch.stack([expert(x, logits) for expert in self.experts], dim=1)
-        shares = self.shares(x)[:, : len(self.experts), None]
-        return logits + (shares * moves).sum(dim=1)
+        return logits + (self.shares(x)[:, :, None] * moves).sum(dim=1)
 
 
 def experts_of(
