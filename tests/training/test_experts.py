@@ -50,6 +50,8 @@ def made_experts(gate_logits: list[float]) -> Experts:
         gate=network(2),
         experts=(expert,),
         num_labels=NUM_LABELS,
+        travel_channel=6,
+        root=0,
         idle=IDLE,
         weight=0.5,
         penalty=2.0,
