@@ -8,7 +8,7 @@ import contextlib
 import io
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,11 @@ def _quantised(
         *_nodes(model, BETWEEN, with_constant=False),
         *(node.name for node in model.graph.node if node.op_type in MOVING),
     ]
-    nodes = [name for name in nodes if name in _leading_to(model, OUTPUTS)]
+    needed = _leading_to(model, OUTPUTS)
+    layers = [node for node in model.graph.node if node.name in needed and node.op_type in LAYERS]
+    before = _leading_to(model, [name for node in layers for name in node.input])
+    within = before | {node.name for node in layers}
+    nodes = [name for name in nodes if name in needed & within]
     with (
         tempfile.TemporaryDirectory(prefix="c2vl-int8-") as folder,
         warnings.catch_warnings(),
@@ -205,7 +209,9 @@ def _quantised(
                 "QDQKeepRemovableActivations": True,
             },
         )
-        return onnx.load(to)
+        # What leads to no layer, as sums of logits and what looks whether a body travels, is
+        # neither worth integers nor true to them; nor may it read what was rounded for a layer.
+        return in_float(onnx.load(to), model, tuple(needed - within))
 
 
 def _nodes(model: onnx.ModelProto, kinds: tuple[str, ...], *, with_constant: bool) -> list[str]:
@@ -218,10 +224,11 @@ def _nodes(model: onnx.ModelProto, kinds: tuple[str, ...], *, with_constant: boo
     ]
 
 
-def _leading_to(model: onnx.ModelProto, outputs: tuple[str, ...]) -> set[str]:
-    """Names of the nodes that some of ``outputs`` need; the concept's own layers stay in float.
+def _leading_to(model: onnx.ModelProto, outputs: Iterable[str]) -> set[str]:
+    """Names of the nodes that some of ``outputs`` need.
 
-    They are two small products, and no logits would show what int8 did to them.
+    The concept's own layers are not among those of :data:`OUTPUTS` and stay in float: they are
+    two small products, and no logits would show what int8 did to them.
     """
     needed, names = set(outputs), set()
     for node in reversed(model.graph.node):  # ONNX keeps them in the order of computing

@@ -82,7 +82,7 @@ def made_checkpoint(
     model = Ensemble(configs, experts)
     window = (preprocessing.num_channels, preprocessing.num_frames, preprocessing.num_joints, 1)
     with torch.no_grad():
-        model.train()(torch.randn(32, *window))
+        model.train()(torch.randn(32, *window, generator=torch.Generator().manual_seed(0)))
     return Checkpoint(
         model=model.eval(),
         model_configs=configs,

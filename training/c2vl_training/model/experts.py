@@ -66,55 +66,63 @@ class ExpertsConfig:
 class _Expert(nn.Module):
     """How the logits over all labels should move if a window is one of this expert's set."""
 
+    own: Tensor
     place: Tensor
     foreign: Tensor
 
     def __init__(self, config: ExpertConfig, shared: ExpertsConfig) -> None:
         super().__init__()
-        self.weight = shared.weight
         self.networks = nn.ModuleList(Classifier(each) for each in config.networks)
         own = torch.tensor(config.labels)
-        place = functional.one_hot(own, shared.num_labels).float()
+        place = shared.weight * functional.one_hot(own, shared.num_labels).float()
         foreign = torch.full((shared.num_labels,), -shared.penalty)
         foreign[own] = 0
         if shared.idle is not None:
             foreign[shared.idle] = 0
+        self.register_buffer("own", own, persistent=False)
         self.register_buffer("place", place, persistent=False)
         self.register_buffer("foreign", foreign, persistent=False)
 
     def forward(
         self, x: Float[Tensor, "N C T V M"], logits: Float[Tensor, "N K"]
     ) -> Float[Tensor, "N K"]:
-        """The move, ``N K``; neither shifts with a constant added to the expert's logits."""
-        own = logits @ self.place.T
+        """The move, ``N K``; a constant added to either's logits does not change it."""
         opinion = torch.stack([network(x)[0] for network in self.networks]).mean(dim=0)
-        # As sure of the set's labels together as the logits are, sure in its own way among them.
-        opinion = functional.log_softmax(opinion, dim=1) + own.logsumexp(dim=1, keepdim=True)
-        return self.weight * (opinion - own) @ self.place + self.foreign
+        own = logits.index_select(1, self.own)
+        # Both as shares of the set's labels: the expert is not asked how likely these are at all.
+        change = functional.log_softmax(opinion, dim=1) - functional.log_softmax(own, dim=1)
+        return change @ self.place + self.foreign
 
 
 class Experts(nn.Module):
-    """Logits of networks that know all sets, moved by those that know one."""
+    """Logits of networks that know all sets, moved by those that know one.
+
+    Shares are picked, put to zero and summed by operators that an int8 export neither rounds nor
+    looks for the range of: that of one share alone may be nothing.
+    """
+
+    asked: Tensor
 
     def __init__(self, config: ExpertsConfig) -> None:
         super().__init__()
         self.travel_channel, self.root = config.travel_channel, config.root
         self.gate = Classifier(config.gate)
+        self.register_buffer("asked", torch.arange(len(config.experts)), persistent=False)
         self.experts = nn.ModuleList(_Expert(each, config) for each in config.experts)
 
     def shares(self, x: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N S"]:
         """How far each window looks like each expert's set; what lacks to 1 is none of them."""
-        looks_like = self.gate(x)[0].softmax(dim=1)[:, :-1]
+        looks_like = self.gate(x)[0].softmax(dim=1).index_select(1, self.asked)
         motion = x[:, self.travel_channel : self.travel_channel + 3]
         travel = motion[:, :, :, self.root].abs().amax(dim=(1, 2, 3))
-        return looks_like * (travel > LEAST_TRAVEL)[:, None].to(looks_like.dtype)
+        return torch.where(travel[:, None] > LEAST_TRAVEL, looks_like, 0.0)
 
     def forward(
         self, x: Float[Tensor, "N C T V M"], logits: Float[Tensor, "N K"]
     ) -> Float[Tensor, "N K"]:
         """The moved logits."""
         moves = torch.stack([expert(x, logits) for expert in self.experts], dim=1)
-        return logits + (self.shares(x)[:, :, None] * moves).sum(dim=1)
+        return logits + (self.shares(x)[:, None] @ moves)[:, 0]
 
 
 def experts_of(
