@@ -18,16 +18,33 @@ STYLE: dict[Any, Any] = {"font.size": 8, "axes.spines.top": False, "axes.spines.
 
 
 def draw_curves(histories: dict[str, History], path: Path) -> None:
-    """Training loss and accuracy against steps, one line a run."""
+    """Training loss and accuracy against steps, one colour a network, one dash pattern a stage.
+
+    Args:
+        histories: of runs called ``STAGE NETWORK``, as ``final run 1/2``.
+        path: of the picture.
+    """
+    stages = list(dict.fromkeys(name.split(" ", 1)[0] for name in histories))
+    networks = list(dict.fromkeys(name.split(" ", 1)[1] for name in histories))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8, 3), layout="constrained")
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
         loss, accuracy = figure.subplots(1, 2)
         for name, history in histories.items():
-            loss.plot(history.steps, history.loss, label=name, linewidth=1)
-            accuracy.plot(history.steps, [100 * a for a in history.accuracy], linewidth=1)
-        loss.set(xlabel="step", ylabel="loss (label-smoothed cross entropy)")
+            stage, network = name.split(" ", 1)
+            last = stage == stages[-1]
+            line = {
+                "color": f"C{networks.index(network)}",
+                "linestyle": "-" if last else ":",
+                "linewidth": 1,
+                "label": network if last else None,
+            }
+            loss.plot(history.steps, history.loss, **line)
+            accuracy.plot(history.steps, [100 * a for a in history.accuracy], **line)
+        loss.set(xlabel="step", ylabel="loss (cross entropy)")
         accuracy.set(xlabel="step", ylabel="accuracy on disturbed windows, %", ylim=(0, 100))
-        loss.legend(frameon=False)
+        handles, labels = loss.get_legend_handles_labels()
+        title = f"{stages[-1]}; dotted: {', '.join(stages[:-1])}" if stages[1:] else stages[-1]
+        figure.legend(handles, labels, loc="outside right center", frameon=False, title=title)
         figure.savefig(path, dpi=150)
 
 
