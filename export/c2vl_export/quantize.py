@@ -179,7 +179,7 @@ def _quantised(
     layers = [node for node in model.graph.node if node.name in needed and node.op_type in LAYERS]
     before = _leading_to(model, [name for node in layers for name in node.input])
     within = before | {node.name for node in layers}
-    nodes = [name for name in nodes if name in needed & within]
+    nodes = [name for name in nodes if name in within]
     with (
         tempfile.TemporaryDirectory(prefix="c2vl-int8-") as folder,
         warnings.catch_warnings(),

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
     from c2vl_training.config import Member, TrainConfig
     from c2vl_training.distill import Teacher
-    from c2vl_training.fit import Learners
     from c2vl_training.model.encoders import Encoder, EncoderConfig
+    from c2vl_training.train_members import Learners
 
 console = Console()
 

@@ -37,17 +37,14 @@ from c2vl_training.evaluate.clips import accuracy_per_set, clip_logits, sequence
 from c2vl_training.evaluate.figures import draw_confusion, draw_curves, draw_map
 from c2vl_training.evaluate.representation import ClipWindows
 from c2vl_training.fit_experts import experts_config, train_experts
-from c2vl_training.model.classifier import Classifier, ClassifierConfig
+from c2vl_training.model.classifier import ClassifierConfig
 from c2vl_training.model.ensemble import Ensemble, ensemble_of
-from c2vl_training.supervised import History, Progress, classifier_config, train
+from c2vl_training.supervised import History, classifier_config, train
+from c2vl_training.train_members import Learners, OnStep, train_members
 
 # Of the final run's steps. An expert that has hardly begun would say nothing about the last one.
 VALIDATION_STEPS = 0.2
 VALIDATION_STEPS_OF_EXPERTS = 0.5
-
-OnStep = Callable[[str, Progress], None]
-Learn = Callable[..., tuple[Classifier, History]]  # called as `train`
-Learners = Learn | tuple[Learn, ...]  # for all networks, or one for each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,9 +105,9 @@ def fit(
     pool = load_pool(data, config.labels, config.preprocessing, hold_still=config.hold_still)
     labelled = pool.where(pool.labels >= 0)
     unknown = unknown_clips(data, pool)
-    members = partial(_train_members, state=state, on_step=on_step, learn=learn)
-    validation = _validate(config, labelled, members)
-    model, histories = members(config, labelled.where(~labelled.test), "final")
+    train_networks = partial(_train_networks, state=state, on_step=on_step, learn=learn)
+    validation = _validate(config, labelled, train_networks)
+    model, histories = train_networks(config, labelled.where(~labelled.test), "final")
     test = _test(config, model, labelled.where(labelled.test), unknown, validation)
     result = {"command": command, "seed": config.seed, **_report(config, validation, test)}
     write_checkpoint(
@@ -136,10 +133,10 @@ def fit(
     return result
 
 
-def _train_members(
+def _train_networks(
     config: TrainConfig, pool: Pool, stage: str, *, state: Path, on_step: OnStep, learn: Learners
 ) -> tuple[Ensemble, dict[str, History]]:
-    """Train each member from a seed of its own, then the experts; finished ones are kept.
+    """Train the networks of all sets, then the experts; finished ones are kept in ``state``.
 
     Args:
         config: the recipe.
@@ -149,18 +146,9 @@ def _train_members(
         on_step: called with the run's name after each step.
         learn: trains one network, or each its own.
     """
-    members, histories = [], {}
-    learners = learn if isinstance(learn, tuple) else (learn,) * len(config.members)
-    for index, (member, learner) in enumerate(zip(config.members, learners, strict=True)):
-        name = f"{stage} run {index + 1}/{len(config.members)}"
-        model, histories[name] = learner(
-            replace(config, seed=config.seed + index),
-            member,
-            pool,
-            state_file=state / f"{stage}-{index}.pt",
-            on_step=partial(on_step, name),
-        )
-        members.append(model)
+    members, histories = train_members(
+        config, pool, f"{stage} run", state=state, on_step=on_step, learn=learn
+    )
     experts, of_experts = train_experts(config, pool, stage, state=state, on_step=on_step)
     return ensemble_of(_networks(config, pool), members, experts), {**histories, **of_experts}
 
@@ -177,12 +165,12 @@ def _idle(config: TrainConfig, pool: Pool) -> int | None:
 def _validate(
     config: TrainConfig,
     labelled: Pool,
-    train_members: Callable[..., tuple[Ensemble, dict[str, History]]],
+    train_networks: Callable[..., tuple[Ensemble, dict[str, History]]],
 ) -> Validation:
     experts = tuple(expert.shortened(VALIDATION_STEPS_OF_EXPERTS) for expert in config.experts)
     shorter = replace(config.shortened(VALIDATION_STEPS), experts=experts, gate=config.gate)
     training = labelled.where(~labelled.test & ~labelled.validation)
-    model, histories = train_members(shorter, training, "validation")
+    model, histories = train_networks(shorter, training, "validation")
     held_back = labelled.where(labelled.validation)
     clips = clip_logits(model, _both_ways(sequences_of(held_back), config), config.preprocessing)
     labels, idle = np.tile(held_back.labels, 2), _idle(config, labelled)

@@ -16,6 +16,7 @@ from c2vl_training.data.pool import Pool
 from c2vl_training.model.classifier import Classifier
 from c2vl_training.model.experts import ExpertConfig, Experts, ExpertsConfig, experts_of
 from c2vl_training.supervised import History, LabelLoss, Progress, classifier_config, train
+from c2vl_training.train_members import OnStep, train_members
 
 GATE_SMOOTHING = 0.02  # a gate should be sure: what it leaves to others, its experts cannot move
 
@@ -67,7 +68,7 @@ def train_experts(
     stage: str,
     *,
     state: Path,
-    on_step: Callable[[str, Progress], None],
+    on_step: OnStep,
 ) -> tuple[Experts | None, dict[str, History]]:
     """Train each expert's networks and the gate; finished ones are kept in ``state``.
 
@@ -81,20 +82,18 @@ def train_experts(
     built = experts_config(config, pool.label_names)
     if built is None:
         return None, {}
-    networks, histories = [], {}
+    networks: list[tuple[Classifier, ...]] = []
+    histories: dict[str, History] = {}
     for expert in config.experts:
         own = pool.of_set(expert.name, label_names(expert.labels, hold_still=False))
-        trained: list[Classifier] = []
-        for index, member in enumerate(expert.members):
-            name = f"{stage} {expert.name} {index + 1}/{len(expert.members)}"
-            model, histories[name] = train(
-                replace(expert, seed=config.seed + index),
-                member,
-                own,
-                state_file=state / f"{stage}-{expert.name}-{index}.pt",
-                on_step=partial(on_step, name),
-            )
-            trained.append(model)
+        trained, of_expert = train_members(
+            replace(expert, seed=config.seed),
+            own,
+            f"{stage} {expert.name}",
+            state=state,
+            on_step=on_step,
+        )
+        histories |= of_expert
         networks.append(tuple(trained))
     gate, histories[f"{stage} gate"] = _train_gate(
         config, pool, state / f"{stage}-gate.pt", partial(on_step, f"{stage} gate")
