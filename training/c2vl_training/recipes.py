@@ -24,9 +24,9 @@ MEMBERS = (
     ),
 )
 # A set alone has some hundred clips: smaller networks, and a minute or two for each.
-ONE_SET_POSTURE = Member(encoder=SMALL_POSTURE, num_steps=300, batch_size=128)
+ONE_SET_POSTURE = Member(encoder=SMALL_POSTURE, num_steps=600, batch_size=64)
 ONE_SET_MEMBERS = (
-    Member(encoder=SMALL_TEMPORAL, num_steps=300, batch_size=128),
+    Member(encoder=SMALL_TEMPORAL, num_steps=600, batch_size=64),
     ONE_SET_POSTURE,
 )
 
@@ -66,7 +66,7 @@ def _one_set(name: str) -> TrainConfig:
         hold_still=False,
         sampling=Sampling(camera=CameraModel(probability=0.3), cut=0.2),
         members=ONE_SET_MEMBERS,
-        ema=0.98,
+        ema=0.99,
     )
 
 
