@@ -203,6 +203,10 @@ def test_a_recipe_with_an_expert_leaves_a_checkpoint_with_it(
         alone, same = checkpoint.model.without_experts()(window)
     assert not torch.allclose(moved, alone)
     assert torch.equal(representation, same)
+    of_all, *of_expert = (encoder for _, encoder in checkpoint.encoders_for("utd_mhad"))
+    assert of_all is checkpoint.model.encoders[0]
+    assert of_expert == checkpoint.model.experts.encoders[0]
+    assert [encoder for _, encoder in checkpoint.encoders_for("nw_ucla")] == [of_all]
 
 
 def test_a_recipe_without_a_set_has_no_expert_of_it() -> None:

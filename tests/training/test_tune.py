@@ -175,11 +175,13 @@ def test_commands_from_encoder_to_student(tmp_path: Path) -> None:
         patch.setattr("c2vl_training.fit.unknown_clips", lambda _, pool: sequences_of(pool)[:4])
         run(
             "finetune", str(tuned / "utd_mhad.safetensors"), "utd_mhad", "--data", data,
-            "--out", str(again), "--steps", "1", "--rate", "1e-12",
+            "--out", str(again), "--steps", "1", "--rate", "1e-12", "--batch", "8",
         )  # fmt: skip
     further = read_checkpoint(again / "utd_mhad.safetensors")
     for before, after in zip(checkpoint.model.encoders, further.model.encoders, strict=True):
         torch.testing.assert_close(after.input.weight, before.input.weight)
+    recipe = json.loads((again / "report.json").read_text())["recipe"]
+    assert [member["batch_size"] for member in recipe["members"]] == [8]
     refused = runner.invoke(app, ["zeroshot", encoder, *of_set])
     assert isinstance(refused.exception, C2VLError)
     assert "has no language head" in str(refused.exception)

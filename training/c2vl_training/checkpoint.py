@@ -12,7 +12,7 @@ from c2vl_serve.gallery_space import GalleryScale, GallerySpace, Whitening
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.described_file import FileKind
 from c2vl_training.model.classifier import ClassifierConfig
-from c2vl_training.model.encoders import encoder_config
+from c2vl_training.model.encoders import Encoder, encoder_config
 from c2vl_training.model.ensemble import Ensemble
 from c2vl_training.model.experts import ExpertConfig, ExpertsConfig
 from c2vl_training.model.language import Language, WithLanguage, stored_head
@@ -58,6 +58,21 @@ class Checkpoint:
         if self.language is None:
             return self.model
         return WithLanguage(self.model, self.language.head).eval()
+
+    def encoders_for(self, *set_names: str) -> list[tuple[ClassifierConfig, Encoder]]:
+        """Those of all sets, then those of the experts of these sets, with their networks' configs.
+
+        Args:
+            set_names: whose recordings are to be recognised.
+        """
+        encoders = list(zip(self.model_configs, self.model.encoders, strict=True))
+        if self.experts is not None and self.model.experts is not None:
+            for config, of_expert in zip(
+                self.experts.experts, self.model.experts.encoders, strict=True
+            ):
+                if config.set_name in set_names:
+                    encoders += zip(config.networks, of_expert, strict=True)
+        return encoders
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -57,21 +57,27 @@ def finetune(
     out: Out,
     steps: Steps = 600,
     rate: Annotated[float, typer.Option(help="Peak of the learning rate.")] = 2e-3,
+    batch: Annotated[int, typer.Option(help="Windows a step.", min=2)] = 256,
     seed: Seed = 0,
 ) -> None:
     """Train an encoder further with the labels of RECIPE, calibrate it, measure it.
 
-    All networks of a checkpoint are trained further; it has seen the groups that they are then
-    calibrated on, which makes them a little too sure. An interrupted run goes on when the same
-    command is given again.
+    All networks of a checkpoint that know the recipe's sets are trained further, those of their
+    experts among them, and answer as one. They have seen the groups that they are then calibrated
+    on, which makes them a little too sure. An interrupted run goes on when the same command is
+    given again.
     """
     from c2vl_training.supervised import train
 
-    starts, preprocessing = _starts(start)
+    labelled = supervised_recipe(recipe, seed).without_experts()
+    starts, preprocessing = _starts(start, tuple(labelled.labels))
     config = replace(
-        supervised_recipe(recipe, seed).without_experts(),
+        labelled,
         preprocessing=preprocessing,
-        members=tuple(replace(member, num_steps=steps, learning_rate=rate) for member, _ in starts),
+        members=tuple(
+            replace(member, num_steps=steps, learning_rate=rate, batch_size=batch)
+            for member, _ in starts
+        ),
     )
     fitted(config, data, out, tuple(partial(train, start=encoder) for _, encoder in starts))
 
@@ -192,8 +198,10 @@ def _teacher(path: Path) -> "tuple[Teacher, Any]":
     return Teacher(network=checkpoint.model, labels=checkpoint.labels), checkpoint.preprocessing
 
 
-def _starts(path: Path) -> "tuple[list[tuple[Member, Encoder]], PreprocessingConfig]":
-    """The encoders of a file, and what their input must go through."""
+def _starts(
+    path: Path, set_names: tuple[str, ...]
+) -> "tuple[list[tuple[Member, Encoder]], PreprocessingConfig]":
+    """The encoders of a file that know these sets, and what their input must go through."""
     from c2vl_training.checkpoint import read_checkpoint
     from c2vl_training.config import Member
     from c2vl_training.pretrained import PRETRAINED, read_pretrained
@@ -202,10 +210,11 @@ def _starts(path: Path) -> "tuple[list[tuple[Member, Encoder]], PreprocessingCon
         file = read_pretrained(path)
         return [(Member(encoder=file.encoder_config), file.encoder)], file.preprocessing
     checkpoint = read_checkpoint(path)
-    members = [
-        Member(encoder=config.encoder, stream=config.stream) for config in checkpoint.model_configs
+    starts = [
+        (Member(encoder=config.encoder, stream=config.stream), encoder)
+        for config, encoder in checkpoint.encoders_for(*set_names)
     ]
-    return list(zip(members, checkpoint.model.encoders, strict=True)), checkpoint.preprocessing
+    return starts, checkpoint.preprocessing
 
 
 def _sizes(student: Student) -> "EncoderConfig":

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from c2vl_training.model.classifier import Classifier, ClassifierConfig
+from c2vl_training.model.encoders import Encoder
 
 # Of PreprocessingConfig's travel, a frame. Single-camera landmarks stay below 0.0007, as their
 # rounding and their pinned hips do; recordings of people who stand still are above 0.002.
@@ -109,6 +110,15 @@ class Experts(nn.Module):
         self.gate = Classifier(config.gate)
         self.register_buffer("asked", torch.arange(len(config.experts)), persistent=False)
         self.experts = nn.ModuleList(_Expert(each, config) for each in config.experts)
+
+    @property
+    def encoders(self) -> list[list[Encoder]]:
+        """Those of each expert's networks, in order."""
+        return [
+            [each.encoder for each in expert.networks if isinstance(each, Classifier)]
+            for expert in self.experts
+            if isinstance(expert, _Expert)
+        ]
 
     def shares(self, x: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N S"]:
         """How far each window looks like each expert's set; what lacks to 1 is none of them."""
