@@ -43,7 +43,7 @@ from c2vl_training.supervised import History, classifier_config, train
 from c2vl_training.train_members import Learners, OnStep, train_members
 
 # Of the final run's steps. An expert that has hardly begun would say nothing about the last one.
-VALIDATION_STEPS = 0.25
+VALIDATION_STEPS = 0.2
 VALIDATION_STEPS_OF_EXPERTS = 0.5
 
 
