@@ -21,9 +21,10 @@ from c2vl_serve.skeleton.layout import KINECT20
 from c2vl_serve.skeleton.sequence import SkeletonSequence
 
 FPS = 30.0
-SECONDS = 3.0  # of each movement
+SECONDS = 5.0  # of each movement
 BLEND = 0.5  # seconds from one to the next
 STRIDE = 0.25  # seconds
+NUM_SKELETONS = 18
 THIGH, SHIN, UPPER_ARM, FOREARM, HAND = 0.44, 0.42, 0.28, 0.25, 0.09  # metres
 HIP_HEIGHT = 0.84
 
@@ -188,7 +189,8 @@ def _draw_skeletons(axes: Axes, sequence: SkeletonSequence) -> None:
     # Axis units: seconds across, metres up; this makes a metre as wide as it is high.
     box = axes.get_window_extent()
     metre = sequence.duration / box.width * box.height / 1.97
-    for time in np.arange(0.27, sequence.duration, 0.528):
+    apart = sequence.duration / NUM_SKELETONS
+    for time in np.arange(NUM_SKELETONS) * apart + apart / 2:
         joints = sequence.joints[int(time * FPS), 0]
         x = (joints[:, 0] * np.cos(turn) + joints[:, 2] * np.sin(turn)) * metre + time
         y = joints[:, 1]
@@ -206,7 +208,7 @@ def _draw_skeletons(axes: Axes, sequence: SkeletonSequence) -> None:
 
 
 def _draw_windows(axes: Axes, windows: tuple[WindowAnswer, ...]) -> None:
-    shown = windows[::2]
+    shown = windows[::4]  # a second apart: one ends before the next one in its lane begins
     lanes = 5
     axes.set_ylim(-0.35, lanes - 0.1)
     for index, window in enumerate(shown):
