@@ -208,7 +208,8 @@ def _draw_skeletons(axes: Axes, sequence: SkeletonSequence) -> None:
 
 
 def _draw_windows(axes: Axes, windows: tuple[WindowAnswer, ...]) -> None:
-    shown = windows[::4]  # a second apart: one ends before the next one in its lane begins
+    # A second apart: one ends before the next one in its lane begins.
+    shown = windows[:: round(1 / STRIDE)]
     lanes = 5
     axes.set_ylim(-0.35, lanes - 0.1)
     for index, window in enumerate(shown):
