@@ -28,8 +28,9 @@ from c2vl_serve.skeleton.streams import bones, motion
 Stream = Literal["joint", "bone", "motion"]
 
 # Adult averages in metres, by the joint at the outer end of the bone. Sources disagree about
-# bone lengths (Kinect, mocap and single-camera landmarks each in their own way) and agree about
-# directions: rebuilding the body with these keeps the pose and drops the disagreement.
+# bone lengths, Kinect, mocap and single-camera landmarks each in their own way. Rebuilding every
+# body with these drops the disagreement, and with it where a hand was: measured lengths that are
+# too short or too long make up for directions that are wrong (decision 19).
 BONE_LENGTHS: dict[str, float] = {
     "chest": 0.50,
     "head": 0.25,
@@ -70,7 +71,7 @@ class PreprocessingConfig:
     num_frames: int = 64
     streams: tuple[Stream, ...] = ("joint", "bone", "motion")
     align: Literal["front", "none"] = "front"
-    bone_lengths: Literal["average", "scale"] = "average"
+    bone_lengths: Literal["average", "scale"] = "scale"
     min_visibility: float = 0.3
     max_gap_seconds: float = 0.4
     mask_channel: bool = True

@@ -19,6 +19,7 @@ from c2vl_training.data.augment import (
     seen_by_camera,
     tilted,
     with_limbs_of,
+    with_proportions,
 )
 from c2vl_training.data.batches import Sampling, WindowSampler, clip_probabilities
 from c2vl_training.data.labels import (
@@ -225,7 +226,7 @@ def test_a_perfect_camera_only_turns_the_body() -> None:
     joints, seen = windows()
     model = CameraModel(
         depth_scale=(1.0, 1.0), depth_noise=0.0, joint_noise=0.0, jitter=0.0,
-        lag=0.0, lose_limb=0.0, lose_legs=0.0,
+        lag=0.0, bone_noise=0.0, lose_limb=0.0, lose_legs=0.0,
     )  # fmt: skip
     view, _ = seen_by_camera(joints, seen, ~NOBODY, model, BODY15, np.random.default_rng(0))
     distance = np.linalg.norm(joints[:, :, 5] - joints[:, :, 8], axis=-1)
@@ -256,10 +257,34 @@ def test_in_place_takes_the_travel_and_leaves_the_pose() -> None:
     np.testing.assert_array_equal(kept[:, 1:], walking[:, 1:])
 
 
+def lengths(joints: np.ndarray) -> np.ndarray:
+    """Of the bone to each joint's parent; the root's is 0."""
+    parents = [max(above, 0) for above in BODY15.parents]
+    return np.linalg.norm(joints - joints[:, :, parents], axis=-1)
+
+
 def test_exaggeration_by_hand() -> None:
-    joints = np.repeat(np.array([0, 2], np.float32), 3).reshape(2, 1, 1, 3)
-    twice = exaggerated(joints, np.array([2.0], np.float32))
-    np.testing.assert_allclose(twice[:, 0, 0, 0], [-1, 3])
+    """The root moves twice as far about its mean; bones turn and keep their lengths."""
+    joints, _ = windows()
+    twice = exaggerated(joints, np.full(joints.shape[1], 2, np.float32), BODY15)
+    root = joints[:, :, BODY15.root]
+    expected = root.mean(axis=0) + 2 * (root - root.mean(axis=0))
+    np.testing.assert_allclose(twice[:, :, BODY15.root], expected, atol=1e-5)
+    np.testing.assert_allclose(lengths(twice), lengths(joints), rtol=1e-3)
+    same = exaggerated(joints, np.ones(joints.shape[1], np.float32), BODY15)
+    np.testing.assert_allclose(same, joints, atol=1e-5)
+
+
+def test_other_proportions_keep_directions_and_are_alike_on_both_sides() -> None:
+    joints, _ = windows()
+    body = with_proportions(joints, 0.3, BODY15, np.random.default_rng(0))
+    factor = lengths(body)[:, :, 1:] / lengths(joints)[:, :, 1:]
+    assert factor[0].std() > 0.1
+    np.testing.assert_allclose(factor, np.broadcast_to(factor[:1], factor.shape), rtol=1e-3)
+    both_sides = np.array(BODY15.mirror)[1:] - 1
+    np.testing.assert_allclose(factor[0][:, both_sides], factor[0], rtol=1e-3)
+    bone, was = (x[:, :, 5] - x[:, :, 4] for x in (body, joints))
+    np.testing.assert_allclose(bone, was * factor[:, :, [4]], atol=1e-4)
 
 
 def test_borrowed_arms_hang_from_their_own_shoulders() -> None:

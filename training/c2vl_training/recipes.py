@@ -18,7 +18,7 @@ MEMBERS = (
     Member(encoder=PostureConfig(), num_steps=900),
     Member(
         encoder=GraphConfig(channels=40, blocks_per_stage=2, stem_stride=2),
-        num_steps=1050,
+        num_steps=900,
         batch_size=160,
     ),
 )

@@ -21,6 +21,7 @@ ARMS = (("l_elbow", "l_wrist"), ("r_elbow", "r_wrist"), ("l_wrist",), ("r_wrist"
 LEGS = (("l_knee", "l_ankle"), ("r_knee", "r_ankle"), ("l_ankle",), ("r_ankle",))
 ARM_CHAINS = (("l_shoulder", "l_elbow", "l_wrist"), ("r_shoulder", "r_elbow", "r_wrist"))
 LEG_CHAINS = (("l_hip", "l_knee", "l_ankle"), ("r_hip", "r_knee", "r_ankle"))
+MIN_BONE = 1e-4  # metres; shorter has no direction
 LOWER_BODY = ("l_knee", "l_ankle", "r_knee", "r_ankle")
 
 
@@ -38,6 +39,8 @@ class CameraModel:
         joint_noise: spread in metres of slow errors in the image plane.
         jitter: spread in metres of independent errors in each frame.
         lag: largest weight of the frame before (temporal smoothing of the estimator).
+        bone_noise: spread of the logarithm of each bone's length, left and right alike: what an
+            estimator takes for the body's proportions is the estimator's own.
         lose_limb: probability that a limb is hidden for a stretch of the window.
         lose_legs: probability that the legs are out of the picture throughout.
     """
@@ -50,6 +53,7 @@ class CameraModel:
     joint_noise: float = 0.025
     jitter: float = 0.01
     lag: float = 0.5
+    bone_noise: float = 0.12
     lose_limb: float = 0.25
     lose_legs: float = 0.15
 
@@ -66,13 +70,49 @@ def mirrored(
     )
 
 
-def exaggerated(joints: Batch, amplitude: np.ndarray) -> Batch:
+def exaggerated(joints: Batch, amplitude: np.ndarray, layout: SkeletonLayout) -> Batch:
     """Each window with its movement about its own mean pose made larger or smaller.
 
-    Bone lengths are then off; preprocessing rebuilds them.
+    Bones turn further and keep their lengths.
     """
     mean = joints.mean(axis=0, keepdims=True)
-    return (mean + (joints - mean) * amplitude[:, None, None]).astype(np.float32)
+    moved = mean + (joints - mean) * amplitude[:, None, None]
+    parents = _parents(layout)
+    bone, was = moved - moved[:, :, parents], joints - joints[:, :, parents]
+    length = np.linalg.norm(bone, axis=-1, keepdims=True)
+    bone *= np.linalg.norm(was, axis=-1, keepdims=True) / np.maximum(length, MIN_BONE)
+    return _outward(moved, bone, layout)
+
+
+def with_proportions(
+    joints: Batch, spread: float, layout: SkeletonLayout, rng: np.random.Generator
+) -> Batch:
+    """Each window with the bones of another body: longer or shorter, left and right alike.
+
+    Args:
+        joints: the windows.
+        spread: of the logarithm of each bone's length.
+        layout: of all windows.
+        rng: all chance.
+    """
+    V, N = layout.num_joints, joints.shape[1]
+    factor = np.exp(spread * rng.standard_normal((N, V))).astype(np.float32)
+    factor = factor[:, np.minimum(np.arange(V), layout.mirror)]
+    bone = (joints - joints[:, :, _parents(layout)]) * factor[..., None]
+    return _outward(joints, bone, layout)
+
+
+def _parents(layout: SkeletonLayout) -> list[int]:
+    """Index of each joint's parent; the root is its own."""
+    return [layout.root if above < 0 else above for above in layout.parents]
+
+
+def _outward(joints: Batch, bone: Batch, layout: SkeletonLayout) -> Batch:
+    """Bodies with the root where it is in ``joints`` and these bones to each joint's parent."""
+    built = joints.astype(np.float32)
+    for joint in layout.outward[1:]:
+        built[:, :, joint] = built[:, :, layout.parents[joint]] + bone[:, :, joint]
+    return built
 
 
 def with_limbs_of(
@@ -158,7 +198,8 @@ def seen_by_camera(
     pitch = np.radians(model.pitch_degrees) * rng.standard_normal(N)
     roll = np.radians(model.roll_degrees) * rng.standard_normal(N)
     camera = _about(2, roll) @ _about(0, pitch) @ _about(1, yaw)
-    centred = joints - joints[:, :, [layout.root]]
+    body = with_proportions(joints, model.bone_noise, layout, rng)
+    centred = body - body[:, :, [layout.root]]
     view = centred @ camera.transpose(0, 2, 1)
     spread = np.array([model.joint_noise, model.joint_noise, model.depth_noise], np.float32)
     view[..., 2] *= rng.uniform(*model.depth_scale, (N,)).astype(np.float32)[:, None]

@@ -178,7 +178,8 @@ class WindowSampler:
     ) -> Batch:
         """Windows for video with other limbs and larger or smaller movement."""
         changed = self._with_other_limbs(joints, labels, rng)
-        changed = exaggerated(changed, self._amplitudes(labels, rng))
+        layout = LAYOUTS[self.pool.config.layout]
+        changed = exaggerated(changed, self._amplitudes(labels, rng), layout)
         return np.where(video[:, None, None], changed, joints)
 
     def _amplitudes(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
