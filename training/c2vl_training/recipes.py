@@ -7,20 +7,13 @@ from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.augment import CameraModel
 from c2vl_training.data.batches import Sampling
 from c2vl_training.data.labels import EVERYDAY_LABELS
-from c2vl_training.model.graph import GraphConfig
 from c2vl_training.model.posture import SMALL_POSTURE, PostureConfig
 from c2vl_training.model.temporal import SMALL_TEMPORAL, TemporalConfig
 
-# Whole postures in time; limbs that share what they learn, then time; joints that gather from their
-# neighbours at each moment: each sees what the others overlook.
+# Whole postures in time; joints that gather along the body, then time (decision 19).
 MEMBERS = (
     Member(encoder=TemporalConfig(), num_steps=1200),
     Member(encoder=PostureConfig(), num_steps=900),
-    Member(
-        encoder=GraphConfig(channels=40, blocks_per_stage=2, stem_stride=2),
-        num_steps=900,
-        batch_size=160,
-    ),
 )
 # A set alone has some hundred clips: smaller networks, smaller batches, a minute for each.
 ONE_SET_POSTURE = Member(encoder=SMALL_POSTURE, num_steps=600, batch_size=64)
@@ -33,12 +26,13 @@ ONE_SET_MEMBERS = (
 def everyday() -> TrainConfig:
     """The default bundle: all sets together, disturbed as a single camera would.
 
-    The recipes of one set are its experts, with their posture networks alone: these are asked as
-    well where a window looks like the recordings of their set.
+    The recipes of one set are its experts, which are asked as well where a window looks like the
+    recordings of their set: of UTD-MHAD and MSR Action3D the posture network alone.
     """
-    experts = tuple(
-        replace(recipe, members=tuple(m for m in recipe.members if m.encoder == SMALL_POSTURE))
-        for recipe in (utd_mhad(), nw_ucla(), msr_action3d())
+    experts = (
+        replace(utd_mhad(), members=(ONE_SET_POSTURE,)),
+        nw_ucla(),
+        replace(msr_action3d(), members=(ONE_SET_POSTURE,)),
     )
     return replace(_all_sets(), members=MEMBERS, experts=experts)
 
