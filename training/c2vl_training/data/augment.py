@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from c2vl_serve.skeleton.layout import SkeletonLayout
+from c2vl_serve.skeleton.preprocessing import MIN_BONE
 from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_serve.skeleton.streams import bones, joints_from_bones
 
 Batch = Float32[np.ndarray, "T N V 3"]
 Seen = Float32[np.ndarray, "T N V"]
@@ -21,7 +23,6 @@ ARMS = (("l_elbow", "l_wrist"), ("r_elbow", "r_wrist"), ("l_wrist",), ("r_wrist"
 LEGS = (("l_knee", "l_ankle"), ("r_knee", "r_ankle"), ("l_ankle",), ("r_ankle",))
 ARM_CHAINS = (("l_shoulder", "l_elbow", "l_wrist"), ("r_shoulder", "r_elbow", "r_wrist"))
 LEG_CHAINS = (("l_hip", "l_knee", "l_ankle"), ("r_hip", "r_knee", "r_ankle"))
-MIN_BONE = 1e-4  # metres; shorter has no direction
 LOWER_BODY = ("l_knee", "l_ankle", "r_knee", "r_ankle")
 
 
@@ -76,12 +77,13 @@ def exaggerated(joints: Batch, amplitude: np.ndarray, layout: SkeletonLayout) ->
     Bones turn further and keep their lengths.
     """
     mean = joints.mean(axis=0, keepdims=True)
-    moved = mean + (joints - mean) * amplitude[:, None, None]
-    parents = _parents(layout)
-    bone, was = moved - moved[:, :, parents], joints - joints[:, :, parents]
-    length = np.linalg.norm(bone, axis=-1, keepdims=True)
-    bone *= np.linalg.norm(was, axis=-1, keepdims=True) / np.maximum(length, MIN_BONE)
-    return _outward(moved, bone, layout)
+    moved = bones(mean + (joints - mean) * amplitude[:, None, None], layout)
+    length, was = (
+        np.linalg.norm(bone, axis=-1, keepdims=True) for bone in (moved, bones(joints, layout))
+    )
+    kept = was / np.maximum(length, MIN_BONE)
+    kept[:, :, layout.root] = 1  # its bone is its place
+    return joints_from_bones(moved * kept, layout).astype(np.float32)
 
 
 def with_proportions(
@@ -98,21 +100,8 @@ def with_proportions(
     V, N = layout.num_joints, joints.shape[1]
     factor = np.exp(spread * rng.standard_normal((N, V))).astype(np.float32)
     factor = factor[:, np.minimum(np.arange(V), layout.mirror)]
-    bone = (joints - joints[:, :, _parents(layout)]) * factor[..., None]
-    return _outward(joints, bone, layout)
-
-
-def _parents(layout: SkeletonLayout) -> list[int]:
-    """Index of each joint's parent; the root is its own."""
-    return [layout.root if above < 0 else above for above in layout.parents]
-
-
-def _outward(joints: Batch, bone: Batch, layout: SkeletonLayout) -> Batch:
-    """Bodies with the root where it is in ``joints`` and these bones to each joint's parent."""
-    built = joints.astype(np.float32)
-    for joint in layout.outward[1:]:
-        built[:, :, joint] = built[:, :, layout.parents[joint]] + bone[:, :, joint]
-    return built
+    factor[:, layout.root] = 1  # its bone is its place
+    return joints_from_bones(bones(joints, layout) * factor[..., None], layout)
 
 
 def with_limbs_of(
