@@ -29,7 +29,7 @@ from c2vl_training.data.labels import (
     label_names,
     label_sources,
 )
-from c2vl_training.data.packed import read_packed
+from c2vl_training.data.packed import PackedSet, read_packed
 from c2vl_training.data.pool import Pool, load_pool
 from c2vl_training.data.sets import SETS
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd
@@ -181,6 +181,41 @@ def test_every_class_of_a_set_has_a_label_of_its_own() -> None:
     for name in ("utd_mhad", "nw_ucla", "msr_action3d", "msr_daily6"):
         classes = EVERYDAY_LABELS[name]
         assert len(set(classes.values())) == len(classes)
+
+
+def two_takes(action: str, other: str) -> PackedSet:
+    """Each subject once for each of three views and two classes."""
+    takes = [(s, v, k) for s in (4, 5, 6) for v in (1, 2, 3) for k in (0, 1)]
+    subjects, views, labels = np.array(takes).T
+    return PackedSet(
+        clips=(np.ones((1, 20, 3), np.float32),) * len(takes),
+        labels=labels,
+        class_names=(action, other),
+        joint_names=KINECT20.joints,
+        fps=0.0,
+        extra={"subjects": subjects, "views": views},
+    )
+
+
+@pytest.mark.parametrize(
+    ("subject", "action", "other"), [(4, "sit down", "stand up"), (5, "donning", "doffing")]
+)
+def test_exchanged_classes_of_nw_ucla_are_put_right(subject: int, action: str, other: str) -> None:
+    packed = two_takes(action, other)
+    mended = SETS["nw_ucla"].classes(packed) != np.array(packed.class_names)[packed.labels]
+    block = (packed.extra["subjects"] == subject) & (packed.extra["views"] == 2)
+    np.testing.assert_array_equal(mended, block)
+    assert not (mended & SETS["nw_ucla"].test(packed)).any()
+
+
+def test_who_sits_down_in_training_goes_down(data_dir: Path) -> None:
+    labels = {"nw_ucla": {"sit down": "sit down", "stand up": "stand up"}}
+    pool = load_pool(data_dir, labels, CONFIG, hold_still=False)
+    for name, sign in (("sit down", -1), ("stand up", 1)):
+        chosen = np.flatnonzero((pool.labels == pool.label_names.index(name)) & ~pool.test)
+        height = [pool.sequence(clip).joints[:, 0, BODY15.root, 1] for clip in chosen.tolist()]
+        rises = np.array([np.median(y[-4:]) - np.median(y[:4]) for y in height])
+        assert (sign * rises > 0).mean() > 0.95
 
 
 def test_label_sources_name_every_class_once() -> None:

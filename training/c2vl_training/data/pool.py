@@ -172,11 +172,11 @@ def _clips_of(
     order = [packed.joint_names.index(joint) for joint in _file_order(set_name, packed.joint_names)]
     used, test = description.used(packed), description.test(packed)
     validation = np.isin(description.group(packed), description.validation) & ~test
-    ids, clips = sample_ids(packed, set_name), []
+    ids, of_class, clips = sample_ids(packed, set_name), description.classes(packed), []
     for index, joints in enumerate(packed.clips):
         if not used[index] or not np.abs(joints[..., :3]).any():
             continue
-        class_name = packed.class_names[packed.labels[index]]
+        class_name = str(of_class[index])
         label = classes.get(class_name)
         clips.append(
             _Clip(
