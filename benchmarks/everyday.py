@@ -17,8 +17,8 @@ from rich.table import Table
 
 from c2vl_serve import ActionRecognizer, SkeletonSequence
 from c2vl_serve.pose import extract_pose, find_pose_model
-from c2vl_training.data.packed import PackedSet, read_packed
-from c2vl_training.data.sets import SETS, set_file
+from c2vl_training.data.packed import PackedSet
+from c2vl_training.data.sets import SETS, read_set
 
 # The clips that the bundle must name, and which labels are right.
 NAMED_CLIPS = {
@@ -39,7 +39,7 @@ def accuracy(recognizer: ActionRecognizer, data: Path) -> None:
     sources = recognizer.bundle.card.label_sources
     table = Table("set", "protocol", "test clips", "top-1 %", "recognised %")
     for name, description in SETS.items():
-        packed = read_packed(set_file(name, data))
+        packed = read_set(name, data)
         known = {source for group in sources.values() for source in group}
         right, recognised = [], []
         for clip in np.flatnonzero(description.test(packed) & description.used(packed)):

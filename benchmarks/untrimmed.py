@@ -25,8 +25,8 @@ from c2vl_serve import ActionRecognizer, SkeletonSequence
 from c2vl_serve.recognition.segments import CHANGE_COST, Segment, segments
 from c2vl_serve.skeleton.layout import KINECT20
 from c2vl_serve.skeleton.sampling import probabilities
-from c2vl_training.data.packed import PackedSet, read_packed
-from c2vl_training.data.sets import SETS, set_file
+from c2vl_training.data.packed import PackedSet
+from c2vl_training.data.sets import SETS, read_set
 
 SET = "utd_mhad"
 NUM_SEQUENCES = 4  # of each subject
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--split", choices=METHODS, default="test")
     arguments = parser.parse_args()
     recognizer = ActionRecognizer.load(arguments.bundle)
-    packed = read_packed(set_file(SET, arguments.data))
+    packed = read_set(SET, arguments.data)
     for turns in (1, 3):
         measure(recognizer, packed, arguments.split, turns)
 

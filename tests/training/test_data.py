@@ -202,7 +202,7 @@ def two_takes(action: str, other: str) -> PackedSet:
 )
 def test_exchanged_classes_of_nw_ucla_are_put_right(subject: int, action: str, other: str) -> None:
     packed = two_takes(action, other)
-    mended = SETS["nw_ucla"].classes(packed) != np.array(packed.class_names)[packed.labels]
+    mended = SETS["nw_ucla"].labels(packed) != packed.labels
     block = (packed.extra["subjects"] == subject) & (packed.extra["views"] == 2)
     np.testing.assert_array_equal(mended, block)
     assert not (mended & SETS["nw_ucla"].test(packed)).any()

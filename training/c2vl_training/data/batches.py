@@ -31,6 +31,7 @@ from c2vl_training.data.labels import (
     GAIT_LABELS,
     LEG_LABELS,
     REPEATED_LABELS,
+    RUN_LABELS,
     SLOW_LABELS,
     STANCE_LABELS,
     WALK_LABELS,
@@ -55,7 +56,9 @@ class Sampling:
         video_speed: range for windows that a camera sees; videos are often slowed down.
         walking_speed: the same for walking: slowed down further, a run would be like it.
         gesture_speed: the same for the arms' actions, which are slow in a laboratory.
+        running_speed: the same for running, which films often slow down.
         exercise_speed: the same for exercises, which may be done very slowly.
+        pause: probability that an exercise that a camera sees stays for a while where it turns.
         amplitude: range by which movement is made larger or smaller.
         cut: probability of keeping only a part of the window, as short clips leave it padded.
         cut_recorded: the same for windows that stay as recorded.
@@ -76,7 +79,9 @@ class Sampling:
     video_speed: tuple[float, float] = (0.65, 1.3)
     walking_speed: tuple[float, float] = (0.8, 1.3)
     gesture_speed: tuple[float, float] = (0.55, 1.7)
+    running_speed: tuple[float, float] = (0.5, 1.3)
     exercise_speed: tuple[float, float] = (0.4, 1.3)
+    pause: float = 0.4
     amplitude: tuple[float, float] = (0.8, 1.4)
     other_limbs: float = 0.3
     cut: float = 0.4
@@ -122,7 +127,9 @@ class WindowSampler:
         self.speeds = np.array([sampling.video_speed] * len(names))
         self.speeds[self.told_by_arms] = sampling.gesture_speed
         self.speeds[np.isin(names, WALK_LABELS)] = sampling.walking_speed
-        self.speeds[np.isin(names, SLOW_LABELS)] = sampling.exercise_speed
+        self.speeds[np.isin(names, RUN_LABELS)] = sampling.running_speed
+        self.slow = np.isin(names, SLOW_LABELS)
+        self.speeds[self.slow] = sampling.exercise_speed
         self.repeated = np.isin(names, REPEATED_LABELS)
         # -1 where the mirrored action is not among the labels: those are never mirrored.
         twins = [mirrored_labels.get(name, name) for name in names]
@@ -243,4 +250,22 @@ class WindowSampler:
         )
         again = (rng.random(N) < sampling.repeat) & video & self.repeated[self.pool.labels[clips]]
         at = np.where(again, np.maximum(to_and_fro, 0), once)
+        stays = (rng.random(N) < sampling.pause) & video & self.slow[self.pool.labels[clips]]
+        at = np.where(stays, _with_a_pause(T, last, speed, rng), at)
         return np.minimum(at, last), (at <= last) & (np.arange(T)[:, None] < kept)
+
+
+def _with_a_pause(
+    num_frames: int, last: np.ndarray, speed: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Places ``T N`` in clips that stop half-way for a quarter of the window or more, then go on.
+
+    Where an exercise turns, as at the bottom of a squat; its clips show it once.
+    """
+    turn = rng.uniform(0.38, 0.52, len(last)) * last
+    begin, length = (
+        rng.uniform(*span, len(last)) * num_frames for span in ((-0.5, 0.75), (0.25, 1))
+    )
+    since = np.arange(num_frames)[:, None] - begin
+    moved = np.minimum(since, 0) + np.maximum(since - length, 0)
+    return np.maximum(turn + moved * speed, 0)

@@ -136,6 +136,7 @@ STANCE_LABELS = (*ARM_LABELS, "walk", "run", "kick")
 # Told apart by how far and how fast the legs swing.
 GAIT_LABELS = ("walk", "run", "carry")
 WALK_LABELS = ("walk", "carry")
+RUN_LABELS = ("run",)
 # Exercises, which people do as slowly as they like.
 SLOW_LABELS = ("arm curl", "lunge", "squat")
 

@@ -20,9 +20,9 @@ from c2vl_training.data.labels import (
     STILL_SOURCES,
     label_names,
 )
-from c2vl_training.data.packed import PackedSet, read_packed
+from c2vl_training.data.packed import PackedSet
 from c2vl_training.data.readers.packed_sets import sample_ids
-from c2vl_training.data.sets import SETS, set_file
+from c2vl_training.data.sets import SETS, read_set
 
 UNLABELLED = -1
 NO_LABEL = "(no label)"
@@ -121,9 +121,7 @@ def load_pool(
     clips = [
         clip
         for source, (set_name, classes) in enumerate(labels.items())
-        for clip in _clips_of(
-            set_name, source, classes, names, read_packed(set_file(set_name, data)), config
-        )
+        for clip in _clips_of(set_name, source, classes, names, read_set(set_name, data), config)
     ]
     if hold_still:
         still = names.index(STILL_LABEL)
@@ -172,11 +170,11 @@ def _clips_of(
     order = [packed.joint_names.index(joint) for joint in _file_order(set_name, packed.joint_names)]
     used, test = description.used(packed), description.test(packed)
     validation = np.isin(description.group(packed), description.validation) & ~test
-    ids, of_class, clips = sample_ids(packed, set_name), description.classes(packed), []
+    ids, clips = sample_ids(packed, set_name), []
     for index, joints in enumerate(packed.clips):
         if not used[index] or not np.abs(joints[..., :3]).any():
             continue
-        class_name = str(of_class[index])
+        class_name = packed.class_names[packed.labels[index]]
         label = classes.get(class_name)
         clips.append(
             _Clip(

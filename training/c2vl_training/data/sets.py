@@ -1,13 +1,13 @@
 """The skeleton sets we train on: where they lie, their layout, frame rate and test split."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from c2vl_serve.skeleton.layout import KINECT20, SkeletonLayout, layout_from_dict
-from c2vl_training.data.packed import PackedSet
+from c2vl_training.data.packed import PackedSet, read_packed
 
 # 22 BVH nodes less the root, named as the other layouts name them; no hands, head base only.
 BANDAI21 = layout_from_dict(
@@ -44,8 +44,8 @@ BANDAI21 = layout_from_dict(
 Selection = Callable[[PackedSet], np.ndarray]
 
 
-def _recorded_classes(packed: PackedSet) -> np.ndarray:
-    return np.array(packed.class_names)[packed.labels]
+def _as_recorded(packed: PackedSet) -> np.ndarray:
+    return packed.labels
 
 
 # In view 2 of NW-UCLA, which trains, two subjects have all clips of two classes exchanged: who
@@ -53,14 +53,15 @@ def _recorded_classes(packed: PackedSet) -> np.ndarray:
 NW_UCLA_EXCHANGED = ((4, "sit down", "stand up"), (5, "donning", "doffing"))
 
 
-def _nw_ucla_classes(packed: PackedSet) -> np.ndarray:
-    recorded = _recorded_classes(packed)
-    mended = recorded.copy()
-    for subject, one, other in NW_UCLA_EXCHANGED:
-        block = (packed.extra["views"] == 2) & (packed.extra["subjects"] == subject)
-        mended[block & (recorded == one)] = other
-        mended[block & (recorded == other)] = one
-    return mended
+def _nw_ucla_labels(packed: PackedSet) -> np.ndarray:
+    labels = packed.labels.copy()
+    for subject, *pair in NW_UCLA_EXCHANGED:
+        if set(pair) <= set(packed.class_names):
+            one, other = (packed.class_names.index(name) for name in pair)
+            block = (packed.extra["views"] == 2) & (packed.extra["subjects"] == subject)
+            labels[block & (packed.labels == one)] = other
+            labels[block & (packed.labels == other)] = one
+    return labels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +84,7 @@ class SetDescription:
             for sets that are hard to learn, low for those that are learned at once.
         mirror: how often its windows that stay as recorded are mirrored, relative to the other
             sets; low where being right-handed tells its actions apart.
-        classes: name of each clip's class; not the file's where that is known to be wrong.
+        labels: index of each clip's class; not the file's where that is known to be wrong.
         licence: what the card says about the data.
     """
 
@@ -99,7 +100,7 @@ class SetDescription:
     disturb: float = 1.0
     weight: float = 1.0
     mirror: float = 1.0
-    classes: Selection = _recorded_classes
+    labels: Selection = _as_recorded
 
 
 def _extra(name: str) -> Selection:
@@ -137,7 +138,7 @@ SETS: dict[str, SetDescription] = {
         validation=(2, 8),
         disturb=0.45,
         weight=2.5,
-        classes=_nw_ucla_classes,
+        labels=_nw_ucla_labels,
         licence="Northwestern-UCLA (Wang et al., CVPR 2014): academic research; copy CC BY-NC 4.0",
     ),
     "msr_action3d": SetDescription(
@@ -193,6 +194,12 @@ SETS: dict[str, SetDescription] = {
 }
 
 
-def set_file(name: str, data: Path) -> Path:
-    """Where the set called ``name`` lies below the data folder."""
-    return data / SETS[name].file
+def read_set(name: str, data: Path) -> PackedSet:
+    """The set called ``name`` below the data folder, its known mistakes put right.
+
+    Raises:
+        SequenceError: when it is missing or not a packed set.
+    """
+    description = SETS[name]
+    packed = read_packed(data / description.file)
+    return replace(packed, labels=description.labels(packed))

@@ -8,9 +8,8 @@ from torch import nn
 
 from c2vl_serve.errors import SequenceError
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
-from c2vl_training.data.packed import read_packed
 from c2vl_training.data.pool import Pool, load_pool
-from c2vl_training.data.sets import SETS, set_file
+from c2vl_training.data.sets import SETS, read_set
 from c2vl_training.evaluate.frozen import Split
 from c2vl_training.evaluate.representation import ClipWindows
 
@@ -25,7 +24,7 @@ def set_pool(set_names: tuple[str, ...], data: Path, config: PreprocessingConfig
     for name in set_names:
         if name not in SETS:
             raise SequenceError(f"{name!r} is no known set; known are {', '.join(SETS)}")
-        classes = read_packed(set_file(name, data)).class_names
+        classes = read_set(name, data).class_names
         labels[name] = {of_set: of_set for of_set in classes}
     return load_pool(data, labels, config, hold_still=False)
 

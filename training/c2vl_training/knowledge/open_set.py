@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from c2vl_serve.errors import SequenceError
-from c2vl_training.data.packed import read_packed
 from c2vl_training.data.readers.ntu import read_ntu
 from c2vl_training.data.readers.own import read_own
 from c2vl_training.data.readers.packed_sets import from_packed, sample_ids
 from c2vl_training.data.readers.recording import Recordings
-from c2vl_training.data.sets import SETS, set_file
+from c2vl_training.data.sets import SETS, read_set
 
 
 def open_set(name: str, data: Path | None) -> Recordings:
@@ -27,7 +26,7 @@ def open_set(name: str, data: Path | None) -> Recordings:
             raise SequenceError(f"set {name!r} lies in the folder of the sets; say --data FOLDER")
         description = SETS[name]
         return from_packed(
-            read_packed(set_file(name, data)),
+            read_set(name, data),
             name,
             layout=description.layout,
             fps=description.fps,
@@ -52,6 +51,6 @@ def training_ids(name: str, data: Path) -> frozenset[str]:
     """
     if name not in SETS:
         raise SequenceError(f"{name!r} is no known set; known are {', '.join(SETS)}")
-    packed = read_packed(set_file(name, data))
+    packed = read_set(name, data)
     keep = SETS[name].used(packed) & ~SETS[name].test(packed)
     return frozenset(i for i, kept in zip(sample_ids(packed, name), keep, strict=True) if kept)
