@@ -21,7 +21,13 @@ from c2vl_training.data.augment import (
     with_limbs_of,
     with_proportions,
 )
-from c2vl_training.data.batches import Sampling, WindowSampler, clip_probabilities
+from c2vl_training.data.batches import (
+    TURNS,
+    Sampling,
+    WindowSampler,
+    clip_probabilities,
+    with_a_pause,
+)
 from c2vl_training.data.labels import (
     EVERYDAY_LABELS,
     MIRRORED_LABELS,
@@ -223,6 +229,19 @@ def test_label_sources_name_every_class_once() -> None:
     assert tuple(sources) == label_names(EVERYDAY_LABELS, hold_still=True)
     named = [source for group in sources.values() for source in group if "held" not in source]
     assert len(named) == len(set(named)) == sum(len(c) for c in EVERYDAY_LABELS.values())
+
+
+def test_an_exercise_stays_where_it_turns() -> None:
+    last = np.full(50, 40.0)
+    at = with_a_pause(64, last, np.full(50, 1.3), np.random.default_rng(0))
+    steps = np.diff(at, axis=0)
+    stays = (steps == 0) & (at[1:] > 0)
+    assert (steps >= 0).all()
+    np.testing.assert_array_equal((at[1:] / last)[stays] >= TURNS[0], True)
+    np.testing.assert_array_equal((at[1:] / last)[stays] <= TURNS[1], True)
+    whole = (at[0] < TURNS[0] * 40) & (at[-1] > TURNS[1] * 40)  # goes on after the pause
+    assert whole.any()
+    assert (stays[:, whole].sum(axis=0) >= 64 // 4 - 2).all()
 
 
 def windows(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ windows as persons of one sequence.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from c2vl_serve.skeleton.arrays import ModelInput
 from c2vl_serve.skeleton.layout import LAYOUTS
@@ -40,6 +40,7 @@ from c2vl_training.data.pool import Pool
 from c2vl_training.data.sets import SETS
 
 SHORTEST = 8  # frames that a cut window keeps at least
+TURNS = (0.38, 0.52)  # share of a clip at which an exercise turns; squats do at 0.40 to 0.47
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -251,21 +252,30 @@ class WindowSampler:
         again = (rng.random(N) < sampling.repeat) & video & self.repeated[self.pool.labels[clips]]
         at = np.where(again, np.maximum(to_and_fro, 0), once)
         stays = (rng.random(N) < sampling.pause) & video & self.slow[self.pool.labels[clips]]
-        at = np.where(stays, _with_a_pause(T, last, speed, rng), at)
+        at = np.where(stays, with_a_pause(T, last, speed, rng), at)
         return np.minimum(at, last), (at <= last) & (np.arange(T)[:, None] < kept)
 
 
-def _with_a_pause(
-    num_frames: int, last: np.ndarray, speed: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Places ``T N`` in clips that stop half-way for a quarter of the window or more, then go on.
+def with_a_pause(
+    num_frames: int,
+    last: Float64[np.ndarray, " N"],
+    speed: Float64[np.ndarray, " N"],
+    rng: np.random.Generator,
+) -> Float64[np.ndarray, "T N"]:
+    """Places in clips that stop near half-way for a quarter of the window or more, then go on.
 
-    Where an exercise turns, as at the bottom of a squat; its clips show it once.
+    There an exercise turns, as at the bottom of a squat, where people may stay.
+
+    Args:
+        num_frames: T.
+        last: place of each clip's last frame; where the window goes on after it, so do places.
+        speed: frames of the clip for each of the window's.
+        rng: all chance.
     """
-    turn = rng.uniform(0.38, 0.52, len(last)) * last
-    begin, length = (
-        rng.uniform(*span, len(last)) * num_frames for span in ((-0.5, 0.75), (0.25, 1))
-    )
+    N = len(last)
+    turn = rng.uniform(*TURNS, N) * last
+    begin = rng.uniform(-0.5, 0.75, N) * num_frames
+    length = rng.uniform(0.25, 1, N) * num_frames
     since = np.arange(num_frames)[:, None] - begin
     moved = np.minimum(since, 0) + np.maximum(since - length, 0)
     return np.maximum(turn + moved * speed, 0)
