@@ -56,7 +56,7 @@ class GalleryConfig:
     known_clips: int = 300
     num_cameras: int = 2
     kept: float = 0.99
-    still_rejected: float = 0.85
+    still_rejected: float = 0.9
     seed: int = 0
 
 
