@@ -20,6 +20,7 @@ from c2vl_export.golden import golden_sequence
 from c2vl_export.half import to_half
 from c2vl_export.onnx import write_onnx
 from c2vl_export.options import ExportOptions
+from c2vl_export.packing import packed
 from c2vl_export.parity import Answers, TorchRuntime, answers, compare, machine
 from c2vl_export.quantize import quantise
 from c2vl_export.staging import check_place, staged
@@ -128,7 +129,12 @@ def _network(source: ModelBundle, clips: RealClips | None, options: ExportOption
     if options.precision == "int8" and clips is not None:
         done = quantise(model, clips.calibration, symmetric=options.runtime == "tensorrt")
         return _Network(model=done.model, float_layers=done.float_layers)
-    return _Network(model=model)
+    return _Network(model=packed(model) if _is_plain(options) else model)
+
+
+def _is_plain(options: ExportOptions) -> bool:
+    """fp32 for ONNX Runtime, which computes constants as it loads; others read them as they are."""
+    return (options.runtime, options.precision) == ("onnxruntime", "fp32")
 
 
 def _write_files(
@@ -166,9 +172,9 @@ def _compared(
     inputs = made_up_windows(checkpoint.preprocessing) if clips is None else clips.inputs
     torch.set_num_threads(1)  # as the others
     trained = answers("torch fp32", TorchRuntime(checkpoint.network), inputs)
-    exported = _answers(source, inputs)
+    exported = _answers(bundle if _is_plain(options) else source, inputs)
     comparisons = [compare(trained, exported, inputs, clips)]
-    if (options.runtime, options.precision) != ("onnxruntime", "fp32"):
+    if not _is_plain(options):
         comparisons.append(compare(exported, _answers(bundle, inputs), inputs, clips))
     refuse_drop(comparisons[-1], options)
     return ParityReport(

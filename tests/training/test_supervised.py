@@ -33,6 +33,7 @@ from c2vl_training.evaluate.clips import (  # noqa: E402
 from c2vl_training.fit import fit  # noqa: E402
 from c2vl_training.model.classifier import Classifier, ClassifierConfig  # noqa: E402
 from c2vl_training.model.graph import GraphConfig  # noqa: E402
+from c2vl_training.model.rounding import LARGE, in_steps  # noqa: E402
 from c2vl_training.model.temporal import TemporalConfig  # noqa: E402
 from c2vl_training.recipes import RECIPES  # noqa: E402
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd  # noqa: E402
@@ -176,6 +177,9 @@ def test_whole_recipe_leaves_checkpoint_report_and_pictures(data: Path, tmp_path
     assert checkpoint.preprocessing == CONFIG
     assert checkpoint.card["accuracy"]["utd_mhad"]["clips"] == 6
     assert checkpoint.card["label_sources"]["run"] == ["utd_mhad:jogging in place"]
+    large = [p for p in checkpoint.model.parameters() if p.ndim > 1 and p.numel() >= LARGE]
+    assert large
+    assert all(in_steps(weight) is not None for weight in large)
 
 
 def test_calibration_error_by_hand() -> None:

@@ -16,6 +16,7 @@ from c2vl_training.model.encoders import Encoder, encoder_config
 from c2vl_training.model.ensemble import Ensemble
 from c2vl_training.model.experts import ExpertConfig, ExpertsConfig
 from c2vl_training.model.language import Language, WithLanguage, stored_head
+from c2vl_training.model.rounding import from_steps, in_steps
 
 CHECKPOINT = FileKind(
     noun="checkpoint",
@@ -26,6 +27,8 @@ CHECKPOINT = FileKind(
 # Tensors beside the model's own.
 HEAD, EMBEDDINGS = "language.head.", "language.embeddings"
 MEAN, DIRECTIONS = "gallery.mean", "gallery.directions"
+# Behind the name of a weight that is whole multiples of a step for each of its rows.
+STEPS, STEP = ".steps", ".step"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -76,7 +79,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write beside and rename."""
+    """Write beside and rename; weights in whole steps are stored as integers."""
     described: dict[str, Any] = {
         "model_configs": [asdict(config) for config in checkpoint.model_configs],
         "preprocessing": checkpoint.preprocessing.to_dict(),
@@ -92,7 +95,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.gallery_space is not None:
         described["gallery"] = asdict(checkpoint.gallery_space.scale)
         weights |= _space_tensors(checkpoint.gallery_space)
-    CHECKPOINT.write(path, weights, described)
+    CHECKPOINT.write(path, _stored(weights), described)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -101,7 +104,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         BundleError: when the file is missing, of another format, or does not fit its own config.
     """
-    weights, described = CHECKPOINT.read(path)
+    stored, described = CHECKPOINT.read(path)
+    weights = _whole(stored)
     model_configs = tuple(_classifier(config) for config in described["model_configs"])
     experts = _experts(described.get("experts"))
     language = _read_language(described.get("language"), weights)
@@ -121,6 +125,29 @@ def read_checkpoint(path: Path) -> Checkpoint:
         gallery_space=space,
         experts=experts,
     )
+
+
+def _stored(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as they lie in the file."""
+    stored: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        found = in_steps(weight)
+        stored |= (
+            {name: weight}
+            if found is None
+            else dict(zip((name + STEPS, name + STEP), found, strict=True))
+        )
+    return stored
+
+
+def _whole(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as they were before they were stored."""
+    weights = dict(stored)
+    for name in stored:
+        if name.endswith(STEPS):
+            own = name.removesuffix(STEPS)
+            weights[own] = from_steps(weights.pop(name), weights.pop(own + STEP))
+    return weights
 
 
 def _classifier(values: dict[str, Any]) -> ClassifierConfig:

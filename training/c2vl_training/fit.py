@@ -39,6 +39,7 @@ from c2vl_training.evaluate.representation import ClipWindows
 from c2vl_training.fit_experts import experts_config, train_experts
 from c2vl_training.model.classifier import ClassifierConfig
 from c2vl_training.model.ensemble import Ensemble, ensemble_of
+from c2vl_training.model.rounding import rounded
 from c2vl_training.supervised import History, classifier_config, train
 from c2vl_training.train_members import Learners, OnStep, train_members
 
@@ -150,7 +151,8 @@ def _train_networks(
         config, pool, f"{stage} run", state=state, on_step=on_step, learn=learn
     )
     experts, of_experts = train_experts(config, pool, stage, state=state, on_step=on_step)
-    return ensemble_of(_networks(config, pool), members, experts), {**histories, **of_experts}
+    model = ensemble_of(_networks(config, pool), members, experts)
+    return rounded(model), {**histories, **of_experts}
 
 
 def _networks(config: TrainConfig, pool: Pool) -> tuple[ClassifierConfig, ...]:

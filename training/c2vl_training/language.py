@@ -27,6 +27,7 @@ from c2vl_training.evaluate.frozen import zero_shot
 from c2vl_training.evaluate.representation import ClipWindows
 from c2vl_training.knowledge.towers import TextTower
 from c2vl_training.model.language import Language, LanguageHead
+from c2vl_training.model.rounding import rounded
 
 # A bare label is a poor sentence; the mean over a few wordings is a better one (Radford et al.,
 # ICML 2021, sec. 3.1.4).
@@ -147,7 +148,7 @@ def train_head(
         optimiser.step()
         schedule.step()
         on_step(step + 1)
-    return head.eval()
+    return rounded(head.eval())
 
 
 def _loss(
