@@ -9,6 +9,7 @@ from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
 from c2vl_training.checkpoint import Checkpoint
 from c2vl_training.data.labels import STILL_LABEL, label_names, label_sources
 from c2vl_training.model.classifier import ClassifierConfig
+from c2vl_training.model.distances import DistanceConfig
 from c2vl_training.model.encoders import EncoderConfig
 from c2vl_training.model.ensemble import Ensemble
 from c2vl_training.model.experts import ExpertConfig, ExpertsConfig
@@ -71,10 +72,15 @@ def made_checkpoint(
     posture = PostureConfig(channels=16, depth=2, joint_channels=8)
     graph = GraphConfig(channels=8, blocks_per_stage=1, stem_stride=2)
     temporal = TemporalConfig(channels=16, depth=2)
+    distances = DistanceConfig(channels=16, depth=2)
     configs = (network(posture, len(labels)), network(graph, len(labels)))
     experts = ExpertsConfig(
         gate=network(temporal, 2),
-        experts=(ExpertConfig(set_name="x", labels=(2, 0), networks=(network(temporal, 2),) * 2),),
+        experts=(
+            ExpertConfig(
+                set_name="x", labels=(2, 0), networks=(network(temporal, 2), network(distances, 2))
+            ),
+        ),
         num_labels=len(labels),
         travel_channel=6,
         root=layout_by_name(preprocessing.layout).root,

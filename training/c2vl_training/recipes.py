@@ -7,6 +7,7 @@ from c2vl_training.config import Member, TrainConfig
 from c2vl_training.data.augment import CameraModel
 from c2vl_training.data.batches import Sampling
 from c2vl_training.data.labels import EVERYDAY_LABELS
+from c2vl_training.model.distances import DistanceConfig
 from c2vl_training.model.posture import SMALL_POSTURE, PostureConfig
 from c2vl_training.model.temporal import SMALL_TEMPORAL, TemporalConfig
 
@@ -17,6 +18,7 @@ MEMBERS = (
 )
 # A set alone has some hundred clips: smaller networks, smaller batches, a minute for each.
 ONE_SET_POSTURE = Member(encoder=SMALL_POSTURE, num_steps=600, batch_size=64)
+ONE_SET_DISTANCES = Member(encoder=DistanceConfig(), num_steps=600, batch_size=64)
 ONE_SET_MEMBERS = (
     Member(encoder=SMALL_TEMPORAL, num_steps=600, batch_size=64),
     ONE_SET_POSTURE,
@@ -71,9 +73,11 @@ def utd_mhad() -> TrainConfig:
 def nw_ucla() -> TrainConfig:
     """NW-UCLA cross-view: train views 1 and 2, test view 3.
 
-    With two posture networks, which see turned bodies best (decision 18).
+    With two posture networks, which see turned bodies best (decision 18), and one of distances,
+    which does not ask where a body faces (decision 23).
     """
-    return replace(_one_set("nw_ucla"), members=(ONE_SET_POSTURE, ONE_SET_POSTURE))
+    members = (ONE_SET_POSTURE, ONE_SET_POSTURE, ONE_SET_DISTANCES)
+    return replace(_one_set("nw_ucla"), members=members)
 
 
 def msr_action3d() -> TrainConfig:

@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from c2vl_serve.errors import C2VLError
+from c2vl_training.model.distances import DistanceConfig, DistanceEncoder
 from c2vl_training.model.graph import GraphConfig, GraphEncoder
 from c2vl_training.model.posture import PostureConfig, PostureEncoder
 from c2vl_training.model.temporal import TemporalConfig, TemporalEncoder
 
-EncoderConfig: TypeAlias = TemporalConfig | GraphConfig | PostureConfig
-Encoder: TypeAlias = TemporalEncoder | GraphEncoder | PostureEncoder
+EncoderConfig: TypeAlias = TemporalConfig | GraphConfig | PostureConfig | DistanceConfig
+Encoder: TypeAlias = TemporalEncoder | GraphEncoder | PostureEncoder | DistanceEncoder
 
 ENCODERS: dict[str, type[EncoderConfig]] = {
     "temporal": TemporalConfig,
     "graph": GraphConfig,
     "posture": PostureConfig,
+    "distances": DistanceConfig,
 }
 
 
@@ -24,6 +26,8 @@ def build_encoder(num_channels: int, num_joints: int, config: EncoderConfig) -> 
         return GraphEncoder(num_channels, num_joints, config)
     if isinstance(config, PostureConfig):
         return PostureEncoder(num_channels, num_joints, config)
+    if isinstance(config, DistanceConfig):
+        return DistanceEncoder(num_channels, num_joints, config)
     return TemporalEncoder(num_channels, num_joints, config)
 
 
