@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from c2vl_serve.errors import C2VLError
-from c2vl_serve.skeleton.layout import SkeletonLayout, layout_by_name
+from c2vl_training.model.graph import layout_of
 from c2vl_training.model.temporal import (
     TemporalConfig,
     first_person,
@@ -59,8 +59,8 @@ class DistanceEncoder(nn.Module):
 
     def __init__(self, num_channels: int, num_joints: int, config: DistanceConfig) -> None:
         super().__init__()
-        layout = layout_by_name(config.layout)
-        _check(num_channels, num_joints, layout)
+        _check_streams(num_channels)
+        layout = layout_of(config.layout, num_joints)
         self.root = layout.root
         pairs = torch.triu_indices(num_joints, num_joints, offset=1)
         self.register_buffer("first", pairs[0], persistent=False)
@@ -125,14 +125,9 @@ def _since(now: Float[Tensor, "N T F"], there: Float[Tensor, "N T F"]) -> Float[
     return torch.cat([torch.zeros_like(now[:, :1]), change], dim=1)
 
 
-def _check(num_channels: int, num_joints: int, layout: SkeletonLayout) -> None:
+def _check_streams(num_channels: int) -> None:
     if num_channels != SEEN + 1:
         raise C2VLError(
             f"a distance encoder gets {num_channels} channels; expected {SEEN + 1}: joint, bone "
             "and motion streams, and what was seen; preprocess to these, with stream 'all'"
-        )
-    if layout.num_joints != num_joints:
-        raise C2VLError(
-            f"encoder gets {num_joints} joints but layout {layout.name!r} has "
-            f"{layout.num_joints}; name the preprocessing's layout in the encoder's sizes"
         )

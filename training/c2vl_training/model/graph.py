@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from c2vl_serve.errors import C2VLError
 from c2vl_serve.skeleton.graph import adjacency
-from c2vl_serve.skeleton.layout import layout_by_name
+from c2vl_serve.skeleton.layout import SkeletonLayout, layout_by_name
 
 NUM_STAGES = 3  # each twice as wide as the one before, at half its frame rate
 NUM_BRANCHES = 4  # of the temporal convolution: two dilated, one maximum, one straight through
@@ -230,13 +230,22 @@ def adjacency_of(layout_name: str, num_joints: int) -> Float[Tensor, "K V V"]:
     Raises:
         C2VLError: when it does not have ``num_joints`` joints.
     """
+    return torch.from_numpy(adjacency(layout_of(layout_name, num_joints)))
+
+
+def layout_of(layout_name: str, num_joints: int) -> SkeletonLayout:
+    """The layout that an encoder's sizes name.
+
+    Raises:
+        C2VLError: when it does not have ``num_joints`` joints.
+    """
     layout = layout_by_name(layout_name)
     if layout.num_joints != num_joints:
         raise C2VLError(
             f"encoder gets {num_joints} joints but layout {layout_name!r} has "
             f"{layout.num_joints}; name the preprocessing's layout in the encoder's sizes"
         )
-    return torch.from_numpy(adjacency(layout))
+    return layout
 
 
 def _blocks(config: GraphConfig, graph: Float[Tensor, "K V V"]) -> list[GraphBlock]:
