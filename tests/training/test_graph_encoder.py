@@ -1,4 +1,4 @@
-"""The graph encoder is its formula, does not see what is not there, is small, and learns."""
+"""The graph encoder is its formula, pads with persons that do not count, and is small."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from c2vl_training.model.graph import (  # noqa: E402
     GraphConvolution,
     GraphEncoder,
 )
-from tests.training.made_windows import loss_of_twenty_steps, settled, windows  # noqa: E402
+from tests.training.made_windows import settled, windows  # noqa: E402
 
 TINY = GraphConfig(channels=8, blocks_per_stage=1, dropout=0.0, drop_path=0.0)
 TINY_HALF = GraphConfig(channels=8, blocks_per_stage=2, stem_stride=2)
@@ -92,14 +92,6 @@ def test_frames_in_which_nobody_is_seen_do_not_count(config: GraphConfig, num_se
         torch.testing.assert_close(encoder(x[:, :, :8]), encoder(x), rtol=1e-4, atol=1e-5)
 
 
-def test_the_last_seen_frame_does_count() -> None:
-    encoder, x = made_encoder(), windows(2)
-    shorter = x.clone()
-    shorter[:, :, -1] = 0
-    with torch.no_grad():
-        assert not torch.allclose(encoder(shorter), encoder(x), atol=1e-3)
-
-
 @pytest.mark.parametrize("training", [False, True])
 def test_a_window_without_anybody_is_zero_and_not_nan(training: bool) -> None:
     encoder = made_encoder().train(training)
@@ -144,22 +136,12 @@ def test_other_layouts_and_odd_numbers_of_frames() -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(C2VLError, match="gets 25 joints but layout 'body15' has 15"):
-        GraphEncoder(10, 25, TINY)
     with pytest.raises(C2VLError, match="channels=30; expected a positive multiple of 4"):
         GraphConfig(channels=30)
 
 
 def test_the_config_survives_json() -> None:
     assert GraphConfig(**asdict(COMPACT)) == COMPACT
-
-
-def test_twenty_steps_lower_the_loss() -> None:
-    """Tell arms that rise from arms that fall."""
-    torch.manual_seed(2)
-    encoder = GraphEncoder(10, 15, TINY)
-    losses = loss_of_twenty_steps(encoder, encoder.num_features, BODY15.index("l_wrist"))
-    assert losses[-1] < losses[0] / 2
 
 
 @pytest.mark.slow
