@@ -67,7 +67,8 @@ class BundleCard:
         label_sources: for each label the classes it was learned from, as ``set:class``.
         idle_label: the label for standing still, or None.
         preprocessing: the one that training used.
-        accuracy: for each source set: protocol, number of test clips, top-1 in percent.
+        accuracy: for each source set: protocol, number of test clips, top-1 in percent; where
+            some are training clips as well, their number (copies) and top-1 without them.
         calibration: see :class:`Calibration`.
         training: recipe, seed, steps, pose source and units of the training data.
         licences: what each source set allows, and what follows for this bundle.

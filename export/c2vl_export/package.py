@@ -45,7 +45,7 @@ from c2vl_serve.errors import BundleError
 from c2vl_serve.gallery_space import PLAIN, write_gallery_space
 from c2vl_serve.recognition import tensorrt_api
 from c2vl_serve.recognition.onnx_runtime import OnnxRuntime
-from c2vl_serve.recognition.parity import Comparison, ParityReport, write_parity
+from c2vl_serve.recognition.parity import Comparison, ParityReport, SetParity, write_parity
 from c2vl_serve.recognition.runtime import verify
 from c2vl_serve.recognition.runtimes import load_runtime
 from c2vl_serve.skeleton.arrays import ModelInput
@@ -215,13 +215,22 @@ def refuse_drop(comparison: Comparison, options: ExportOptions) -> None:
     )
 
 
+def _measured_again(entry: dict[str, Any], parity: SetParity) -> dict[str, Any]:
+    """A set's accuracy with the exported network's; what was not measured anew is left out."""
+    return {
+        "protocol": entry["protocol"],
+        "clips": entry["clips"],
+        "top1": parity.candidate_top1,
+    }
+
+
 def _finish(folder: Path, report: ParityReport) -> None:
     """Write the report, and what it found into the card."""
     bundle = load_bundle(folder)
     write_parity(folder / PARITY, report)
     last = report.comparisons[-1]
     accuracy = {
-        name: {**entry, "top1": last.sets[name].candidate_top1} if name in last.sets else entry
+        name: _measured_again(entry, last.sets[name]) if name in last.sets else entry
         for name, entry in bundle.card.accuracy.items()
     }
     difference = verify(load_runtime(bundle), bundle)

@@ -38,6 +38,7 @@ from c2vl_training.data.labels import (
 from c2vl_training.data.packed import PackedSet, read_packed
 from c2vl_training.data.pool import Pool, load_pool
 from c2vl_training.data.sets import SETS
+from c2vl_training.evaluate.clips import accuracy_per_set
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd
 
 NO_CAMERA = CameraModel(probability=0.0)
@@ -73,6 +74,34 @@ def test_pool_keeps_splits_apart(pool: Pool) -> None:
     assert not (pool.test & pool.validation).any()
     assert pool.test.sum() == 6  # subject 2 of made subjects 1, 2, 7
     assert pool.validation.sum() == 6
+
+
+def test_test_clips_that_are_training_clips_as_well(pool: Pool, tmp_path: Path) -> None:
+    """Clip 0 is subject 1's, who trains; clip 6 is subject 2's, who tests."""
+    assert not pool.copied.any()
+    write_made_utd(tmp_path)
+    file = tmp_path / "utd_mhad" / "utd_mhad.npz"
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    start = arrays["offsets"]
+    arrays["joints"][start[6] : start[7]] = arrays["joints"][start[0] : start[1]]
+    np.savez(file, **arrays)
+    again = load_pool(tmp_path, UTD_LABELS, CONFIG, hold_still=False)
+    np.testing.assert_array_equal(np.flatnonzero(again.copied), [6])
+
+
+def test_accuracy_is_told_without_copies_too(pool: Pool) -> None:
+    """Right on the copy and on two of five other clips."""
+    tested = pool.where(pool.test)
+    scores = np.eye(len(pool.label_names))[tested.labels]
+    scores[3:] = scores[0]
+    plain = {"clips": 6, "top1": 50.0}
+    assert accuracy_per_set(scores, tested) == {"utd_mhad": plain}
+    some = replace(tested, copied=np.arange(6) == 0)
+    told = plain | {"copies": 1, "top1_without_copies": 40.0}
+    assert accuracy_per_set(scores, some) == {"utd_mhad": told}
+    all_copies = replace(tested, copied=np.ones(6, bool))
+    assert accuracy_per_set(scores, all_copies) == {"utd_mhad": plain | {"copies": 6}}
 
 
 def test_held_still_clips_come_from_training_clips_only(pool: Pool) -> None:
@@ -222,6 +251,15 @@ def test_who_sits_down_in_training_goes_down(data_dir: Path) -> None:
         height = [pool.sequence(clip).joints[:, 0, BODY15.root, 1] for clip in chosen.tolist()]
         rises = np.array([np.median(y[-4:]) - np.median(y[:4]) for y in height])
         assert (sign * rises > 0).mean() > 0.95
+
+
+def test_which_test_clips_of_nw_ucla_are_copies(data_dir: Path) -> None:
+    """All of two classes and no other (decision 24)."""
+    labels = {"nw_ucla": EVERYDAY_LABELS["nw_ucla"]}
+    pool = load_pool(data_dir, labels, CONFIG, hold_still=False)
+    two = ("nw_ucla:pick up with two hands", "nw_ucla:drop trash")
+    np.testing.assert_array_equal(pool.copied, pool.test & np.isin(pool.classes, two))
+    assert pool.copied.sum() == 95
 
 
 def test_label_sources_name_every_class_once() -> None:

@@ -14,6 +14,7 @@ from c2vl_serve.skeleton.layout import LAYOUTS
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig, facing_front
 from c2vl_serve.skeleton.sampling import at_model_rate
 from c2vl_serve.skeleton.sequence import SkeletonSequence
+from c2vl_training.data.copies import copies_of_training
 from c2vl_training.data.labels import (
     NOT_STANDING_AT_FIRST,
     STILL_LABEL,
@@ -45,6 +46,7 @@ class Pool:
         ids: sample id of each clip, as the readers give it; a key, never text to learn from.
         test: True for clips of their set's test split.
         validation: True for training clips that validate.
+        copied: True for test clips that are training clips of their set as well.
     """
 
     joints: Float32[np.ndarray, "F V 3"]
@@ -57,6 +59,7 @@ class Pool:
     ids: np.ndarray
     test: np.ndarray
     validation: np.ndarray
+    copied: np.ndarray
     label_names: tuple[str, ...]
     set_names: tuple[str, ...]
     config: PreprocessingConfig
@@ -69,6 +72,7 @@ class Pool:
         """The clips for which ``chosen`` is True; frames are shared, not copied."""
         per_clip = (
             "starts", "lengths", "labels", "sources", "classes", "ids", "test", "validation",
+            "copied",
         )  # fmt: skip
         values = {name: getattr(self, name) for name in self.__slots__}
         return type(self)(**{**values, **{name: values[name][chosen] for name in per_clip}})
@@ -138,6 +142,7 @@ def load_pool(
         ids=np.array([clip.sample_id for clip in clips]),
         test=np.array([clip.test for clip in clips]),
         validation=np.array([clip.validation for clip in clips]),
+        copied=np.array([clip.copied for clip in clips]),
         label_names=names,
         set_names=tuple(labels),
         config=config,
@@ -155,6 +160,7 @@ class _Clip:
     sample_id: str
     test: bool
     validation: bool
+    copied: bool
 
 
 def _clips_of(
@@ -170,6 +176,7 @@ def _clips_of(
     order = [packed.joint_names.index(joint) for joint in _file_order(set_name, packed.joint_names)]
     used, test = description.used(packed), description.test(packed)
     validation = np.isin(description.group(packed), description.validation) & ~test
+    copied = copies_of_training(packed.clips, training=used & ~test, test=test)
     ids, clips = sample_ids(packed, set_name), []
     for index, joints in enumerate(packed.clips):
         if not used[index] or not np.abs(joints[..., :3]).any():
@@ -185,6 +192,7 @@ def _clips_of(
                 sample_id=ids[index],
                 test=bool(test[index]),
                 validation=bool(validation[index]),
+                copied=bool(copied[index]),
             )
         )
     return clips

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import nn
 
 from c2vl_serve.skeleton.preprocessing import PreprocessingConfig
@@ -60,14 +60,23 @@ def sequences_of(pool: Pool) -> list[SkeletonSequence]:
 def accuracy_per_set(
     scores: Float64[np.ndarray, "N K"], pool: Pool
 ) -> dict[str, dict[str, float | int]]:
-    """Top-1 over all labels in percent, and number of clips, of each set in the pool."""
+    """Top-1 over all labels in percent, and number of clips, of each set in the pool.
+
+    Where some clips are training clips as well, also how many, and top-1 on the others.
+    """
     right = scores.argmax(axis=1) == pool.labels
-    result = {}
+    result: dict[str, dict[str, float | int]] = {}
     for index, name in enumerate(pool.set_names):
         chosen = pool.sources == index
         if chosen.any():
-            result[name] = {
-                "clips": int(chosen.sum()),
-                "top1": round(100 * float(right[chosen].mean()), 2),
-            }
+            result[name] = {"clips": int(chosen.sum()), "top1": _percent(right[chosen])}
+        others = chosen & ~pool.copied
+        if copies := int(chosen.sum() - others.sum()):
+            result[name]["copies"] = copies
+            if others.any():
+                result[name]["top1_without_copies"] = _percent(right[others])
     return result
+
+
+def _percent(right: Bool[np.ndarray, " N"]) -> float:
+    return round(100 * float(right.mean()), 2)
