@@ -38,7 +38,7 @@ from c2vl_training.data.labels import (
 from c2vl_training.data.packed import PackedSet, read_packed
 from c2vl_training.data.pool import Pool, load_pool
 from c2vl_training.data.sets import SETS
-from c2vl_training.evaluate.clips import accuracy_per_set
+from c2vl_training.evaluate.clips import accuracy_per_set, among_own_labels
 from tests.training.made_sets import CONFIG, UTD_LABELS, write_made_utd
 
 NO_CAMERA = CameraModel(probability=0.0)
@@ -102,6 +102,17 @@ def test_accuracy_is_told_without_copies_too(pool: Pool) -> None:
     assert accuracy_per_set(scores, some) == {"utd_mhad": told}
     all_copies = replace(tested, copied=np.ones(6, bool))
     assert accuracy_per_set(scores, all_copies) == {"utd_mhad": plain | {"copies": 6}}
+
+
+def test_only_a_set_s_own_labels_compete(pool: Pool) -> None:
+    """A standing person is no class of UTD-MHAD; where it was first, the next one is."""
+    tested = pool.where(pool.test)
+    still = pool.label_names.index(STILL_LABEL)
+    scores = np.eye(len(pool.label_names))[tested.labels]
+    scores[:, still] = 2.0
+    assert accuracy_per_set(scores, tested) == {"utd_mhad": {"clips": 6, "top1": 0.0}}
+    narrowed = among_own_labels(scores, tested, UTD_LABELS)
+    assert accuracy_per_set(narrowed, tested) == {"utd_mhad": {"clips": 6, "top1": 100.0}}
 
 
 def test_held_still_clips_come_from_training_clips_only(pool: Pool) -> None:

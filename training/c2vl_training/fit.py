@@ -33,7 +33,12 @@ from c2vl_training.evaluate.calibration import (
     fit_temperature,
     judge_threshold,
 )
-from c2vl_training.evaluate.clips import accuracy_per_set, clip_logits, sequences_of
+from c2vl_training.evaluate.clips import (
+    accuracy_per_set,
+    among_own_labels,
+    clip_logits,
+    sequences_of,
+)
 from c2vl_training.evaluate.figures import draw_confusion, draw_curves, draw_map
 from c2vl_training.evaluate.representation import ClipWindows
 from c2vl_training.fit_experts import experts_config, train_experts
@@ -63,11 +68,13 @@ class Validation:
 class Test:
     """What the final model does on the test splits; ``scores`` are of the clips as recorded.
 
-    ``without_experts`` is the accuracy of the networks of all sets alone; None where there are
-    no others.
+    ``among_own_labels`` is the accuracy when only the labels of a clip's own set compete, which is
+    how the field measures a set; ``without_experts`` that of the networks of all sets alone, None
+    where there are no others.
     """
 
     accuracy: dict[str, dict[str, float | int]]
+    among_own_labels: dict[str, dict[str, float | int]]
     seen_by_camera: dict[str, dict[str, float | int]]
     without_experts: dict[str, dict[str, float | int]] | None
     calibration_error: float
@@ -230,6 +237,7 @@ def _test(
     recorded, seen = np.split(scores, 2)
     return Test(
         accuracy=accuracy_per_set(recorded, pool),
+        among_own_labels=accuracy_per_set(among_own_labels(recorded, pool, config.labels), pool),
         seen_by_camera=accuracy_per_set(seen, pool),
         without_experts=alone,
         calibration_error=expected_calibration_error(scores, np.tile(pool.labels, 2)),
@@ -250,6 +258,7 @@ def _report(config: TrainConfig, validation: Validation, test: Test) -> dict[str
         },
         "test": {
             "accuracy": test.accuracy,
+            "accuracy_among_own_labels": test.among_own_labels,
             "accuracy_seen_by_camera": test.seen_by_camera,
             "accuracy_without_experts": test.without_experts,
             "expected_calibration_error": test.calibration_error,

@@ -1,5 +1,6 @@
 """Answers for whole clips, cut into windows and summed up exactly as serving does it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,20 @@ def clip_logits(
 def sequences_of(pool: Pool) -> list[SkeletonSequence]:
     """The pool's clips, one person each."""
     return [pool.sequence(clip) for clip in range(len(pool))]
+
+
+def among_own_labels(
+    scores: Float64[np.ndarray, "N K"], pool: Pool, labels: Mapping[str, Mapping[str, str]]
+) -> Float64[np.ndarray, "N K"]:
+    """The scores, less those for labels that a clip's set does not have, as its protocol asks.
+
+    Args:
+        scores: over all labels.
+        pool: whose clips they are of.
+        labels: for each set its classes and the label each one gets.
+    """
+    own = np.array([np.isin(pool.label_names, [*labels[name].values()]) for name in pool.set_names])
+    return np.where(own[pool.sources], scores, 0.0)
 
 
 def accuracy_per_set(
