@@ -60,7 +60,7 @@ class ExpertsConfig:
     travel_channel: int
     root: int
     idle: int | None = None
-    weight: float = 0.6
+    weight: float = 0.5
     penalty: float = 1.0
 
 
