@@ -17,6 +17,7 @@ from c2vl_training.data.gate_batches import GateSampler  # noqa: E402
 from c2vl_training.data.pool import Pool, load_pool  # noqa: E402
 from c2vl_training.evaluate.clips import sequences_of  # noqa: E402
 from c2vl_training.fit import fit  # noqa: E402
+from c2vl_training.fit_experts import DOUBT, train_experts  # noqa: E402
 from c2vl_training.model.classifier import ClassifierConfig  # noqa: E402
 from c2vl_training.model.experts import ExpertConfig, Experts, ExpertsConfig  # noqa: E402
 from c2vl_training.model.temporal import TemporalConfig  # noqa: E402
@@ -167,6 +168,19 @@ def test_a_set_has_only_its_own_labels(pool: Pool) -> None:
     assert not any("(held)" in name for name in own.ids)
     waves = own.classes == "utd_mhad:right hand wave"
     assert set(own.labels[waves]) == {0}
+
+
+def test_the_gate_doubts_that_it_knows_a_recording(pool: Pool, tmp_path: Path) -> None:
+    """Once, however often a finished run is gone on with."""
+    training = pool.where(pool.labels >= 0)
+    for _ in range(2):
+        experts, _ = train_experts(
+            WITH_EXPERT, training, "final", state=tmp_path, on_step=lambda stage, progress: None
+        )
+    assert experts is not None
+    learned = torch.load(tmp_path / "final-gate.pt", weights_only=True)["average"]
+    doubt = experts.gate.head.bias.detach() - learned["head.bias"]
+    torch.testing.assert_close(doubt, torch.tensor([0.0, DOUBT]))
 
 
 def test_a_recipe_with_an_expert_leaves_a_checkpoint_with_it(

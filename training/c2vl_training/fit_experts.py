@@ -19,6 +19,9 @@ from c2vl_training.supervised import History, LabelLoss, Progress, classifier_co
 from c2vl_training.train_members import OnStep, train_members
 
 GATE_SMOOTHING = 0.02  # a gate should be sure: what it leaves to others, its experts cannot move
+# Added to its last logit, for none of the sets: cameras that it does not know look like one that
+# it does more often than it thinks, and the wrong expert costs more than the right one brings.
+DOUBT = 2.5
 
 
 def experts_config(config: TrainConfig, labels: tuple[str, ...]) -> ExpertsConfig | None:
@@ -107,7 +110,7 @@ def _train_gate(
     names = tuple(expert.name for expert in config.experts)
     # As often as drawn: a window that could be anybody's is more likely from elsewhere.
     loss = LabelLoss(torch.zeros(len(names) + 1), GATE_SMOOTHING)
-    return train(
+    gate, history = train(
         replace(config, ema=config.experts[0].ema),
         config.gate,
         pool,
@@ -117,3 +120,6 @@ def _train_gate(
         state_file=state_file,
         on_step=on_step,
     )
+    with torch.no_grad():
+        gate.head.bias[-1] += DOUBT
+    return gate, history

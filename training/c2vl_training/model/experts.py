@@ -61,7 +61,7 @@ class ExpertsConfig:
     root: int
     idle: int | None = None
     weight: float = 0.5
-    penalty: float = 1.0
+    penalty: float = 2.0
 
 
 class _Expert(nn.Module):
