@@ -12,13 +12,12 @@ from c2vl_serve.skeleton.arrays import Logits, ModelInput
 from c2vl_serve.skeleton.preprocessing import preprocess
 from c2vl_serve.skeleton.sampling import cut_windows
 from c2vl_training.checkpoint import Checkpoint
-from c2vl_training.data.labels import STILL_LABEL
+from c2vl_training.data.labels import STILL_LABEL, classes_of
 from c2vl_training.data.pool import Pool, load_pool
 from c2vl_training.data.sets import SETS
 from c2vl_training.evaluate.clips import ClipLogits, sequences_of
 
 CALIBRATION_WINDOWS = 512  # half choose the ranges, half measure what each layer costs
-HELD = "(first frames, held)"  # how label sources spell held frames of a set
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -101,17 +100,13 @@ def read_clips(checkpoint: Checkpoint, data: Path, *, seed: int = 0) -> RealClip
 
 def _classes(checkpoint: Checkpoint) -> dict[str, dict[str, str]]:
     """For each set its classes and their labels, read back from the card's label sources."""
-    classes: dict[str, dict[str, str]] = {}
-    for label, sources in checkpoint.card["label_sources"].items():
-        for source in sources:
-            set_name, _, class_name = source.partition(":")
-            if set_name not in SETS:
-                raise SequenceError(
-                    f"the checkpoint learned from set {set_name!r}, which is not known here; "
-                    f"known are {', '.join(SETS)}; leave out --data"
-                )
-            if class_name != HELD:
-                classes.setdefault(set_name, {})[class_name] = label
+    classes = classes_of(checkpoint.card["label_sources"])
+    for set_name in classes:
+        if set_name not in SETS:
+            raise SequenceError(
+                f"the checkpoint learned from set {set_name!r}, which is not known here; "
+                f"known are {', '.join(SETS)}; leave out --data"
+            )
     return classes
 
 

@@ -89,6 +89,7 @@ for command in (
     cli_pretrain.transfer,
     cli_tune.finetune,
     cli_tune.distill,
+    cli_tune.narrow,
     cli_language.language,
     cli_gallery.gallery,
     cli_measure.linear,

@@ -122,6 +122,27 @@ def distill(
         _distilled_encoder(config, data, out, taught, teacher)
 
 
+def narrow(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of several sets.")],
+    set_name: Annotated[str, typer.Argument(metavar="SET", help="Whose labels stay.")],
+    data: Data,
+    out: Out,
+    seed: Seed = 0,
+) -> None:
+    """Keep the labels of SET alone, and measure on its test split; nothing is trained."""
+    import json
+
+    from c2vl_training.checkpoint import read_checkpoint, write_checkpoint
+    from c2vl_training.narrow import narrowed
+
+    kept, test = narrowed(read_checkpoint(checkpoint), set_name, data, seed=seed)
+    out.mkdir(parents=True, exist_ok=True)
+    write_checkpoint(out / f"{kept.card['name']}.safetensors", kept)
+    report = {"command": typed_command(), "seed": seed, "test": test.report()}
+    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    _tell(out, test.accuracy)
+
+
 def supervised_recipe(name: str, seed: int) -> "TrainConfig":
     """A recipe of training with labels.
 
@@ -150,8 +171,17 @@ def fitted(config: "TrainConfig", data: Path, out: Path, learn: "Learners") -> N
             learn=learn,
             command=typed_command(),
         )
-    for name, values in result["test"]["accuracy"].items():
+    _tell(out, result["test"]["accuracy"])
+
+
+def _tell(out: Path, accuracy: dict[str, dict[str, float | int]]) -> None:
+    for name, values in accuracy.items():
         console.print(f"{out}: {name}, {values['clips']} test clips: top-1 {values['top1']:.2f} %")
+        if "top1_without_copies" in values:
+            console.print(
+                f"{out}: without {values['copies']} that are training clips as well: "
+                f"{values['top1_without_copies']:.2f} %"
+            )
 
 
 @contextmanager

@@ -82,6 +82,35 @@ class Test:
     scores: Float64[np.ndarray, "N K"]
     labels: np.ndarray
 
+    def report(self) -> dict[str, Any]:
+        """What ``report.json`` says of it."""
+        return {
+            "accuracy": self.accuracy,
+            "accuracy_among_own_labels": self.among_own_labels,
+            "accuracy_seen_by_camera": self.seen_by_camera,
+            "accuracy_without_experts": self.without_experts,
+            "expected_calibration_error": self.calibration_error,
+            "unknown": asdict(self.unknown),
+        }
+
+    def card(self, temperature: float) -> dict[str, Any]:
+        """What the bundle's card will say of it."""
+        return {
+            "accuracy": {
+                name: {"protocol": SETS[name].protocol, **values}
+                for name, values in self.accuracy.items()
+            },
+            "calibration": {
+                "temperature": temperature,
+                "expected_calibration_error": self.calibration_error,
+                "threshold": self.unknown.threshold,
+                "fitted_on": "validation groups of the training splits and actions never trained "
+                "on, as recorded and as one camera would see them",
+                "known_accepted": self.unknown.known_accepted,
+                "unknown_rejected": self.unknown.unknown_rejected,
+            },
+        }
+
 
 def fit(
     config: TrainConfig,
@@ -116,7 +145,7 @@ def fit(
     train_networks = partial(_train_networks, state=state, on_step=on_step, learn=learn)
     validation = _validate(config, labelled, train_networks)
     model, histories = train_networks(config, labelled.where(~labelled.test), "final")
-    test = _test(config, model, labelled.where(labelled.test), unknown, validation)
+    test = measure(config, model, labelled.where(labelled.test), unknown, validation.temperature)
     result = {"command": command, "seed": config.seed, **_report(config, validation, test)}
     write_checkpoint(
         checkpoint,
@@ -214,24 +243,33 @@ def _best(
     return clips.scores(temperature, idle).max(axis=1)
 
 
-def _test(
+def measure(
     config: TrainConfig,
     model: Ensemble,
     pool: Pool,
     unknown: list[SkeletonSequence],
-    validation: Validation,
+    temperature: float,
 ) -> Test:
+    """Top-1 on test clips, and the threshold that actions of no training choose.
+
+    Args:
+        config: whose labels, preprocessing, camera and seed are used.
+        model: in evaluation mode.
+        pool: test clips, with the model's labels.
+        unknown: clips of actions that the model was not trained on.
+        temperature: of the calibration.
+    """
     idle = _idle(config, pool)
     sequences = sequences_of(pool)
     clips = clip_logits(model, _both_ways(sequences, config), config.preprocessing)
-    scores = clips.scores(validation.temperature, idle)
+    scores = clips.scores(temperature, idle)
     alone = None
     if model.experts is not None:
         by_all = clip_logits(model.without_experts(), sequences, config.preprocessing)
-        alone = accuracy_per_set(by_all.scores(validation.temperature, idle), pool)
+        alone = accuracy_per_set(by_all.scores(temperature, idle), pool)
     # Every second unknown clip chooses the threshold; the others judge it.
     choosing, judging = (
-        _best(model, unknown[half::2], config, validation.temperature, idle) for half in (0, 1)
+        _best(model, unknown[half::2], config, temperature, idle) for half in (0, 1)
     )
     threshold = choose_threshold(choosing)
     recorded, seen = np.split(scores, 2)
@@ -256,14 +294,7 @@ def _report(config: TrainConfig, validation: Validation, test: Test) -> dict[str
             "temperature": validation.temperature,
             "expected_calibration_error": validation.calibration_error,
         },
-        "test": {
-            "accuracy": test.accuracy,
-            "accuracy_among_own_labels": test.among_own_labels,
-            "accuracy_seen_by_camera": test.seen_by_camera,
-            "accuracy_without_experts": test.without_experts,
-            "expected_calibration_error": test.calibration_error,
-            "unknown": asdict(test.unknown),
-        },
+        "test": test.report(),
     }
 
 
@@ -275,19 +306,7 @@ def _card(config: TrainConfig, pool: Pool, validation: Validation, test: Test) -
         "description": config.description,
         "label_sources": label_sources(config.labels, hold_still=config.hold_still),
         "idle_label": STILL_LABEL if config.hold_still else None,
-        "accuracy": {
-            name: {"protocol": SETS[name].protocol, **values}
-            for name, values in test.accuracy.items()
-        },
-        "calibration": {
-            "temperature": validation.temperature,
-            "expected_calibration_error": test.calibration_error,
-            "threshold": test.unknown.threshold,
-            "fitted_on": "validation groups of the training splits and actions never trained on, "
-            "as recorded and as one camera would see them",
-            "known_accepted": test.unknown.known_accepted,
-            "unknown_rejected": test.unknown.unknown_rejected,
-        },
+        **test.card(validation.temperature),
         "training": {
             "recipe": config.name,
             "seed": config.seed,

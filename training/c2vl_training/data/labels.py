@@ -4,6 +4,8 @@ Classes that name the same action share a label, with one rule: two classes of o
 never share one, so that accuracy on that set stays the accuracy of its own protocol.
 """
 
+from collections.abc import Mapping, Sequence
+
 EVERYDAY_LABELS: dict[str, dict[str, str]] = {
     "utd_mhad": {
         "right arm swipe to the left": "swipe left",
@@ -119,6 +121,7 @@ MIRRORED_LABELS: dict[str, str] = {
 # Held first frames of clips that begin upright: what a person does between actions. Served like any
 # other label, and given little weight when the windows of a sequence are summed up.
 STILL_LABEL = "stand still"
+HELD = "(first frames, held)"  # how label sources spell held frames of a set
 STILL_SOURCES = ("utd_mhad", "msr_action3d", "bandai_namco_2")
 NOT_STANDING_AT_FIRST = ("sit to stand",)
 
@@ -162,5 +165,16 @@ def label_sources(labels: dict[str, dict[str, str]], *, hold_still: bool) -> dic
         for class_name, label in classes.items():
             sources[label].append(f"{set_name}:{class_name}")
         if hold_still and set_name in STILL_SOURCES:
-            sources[STILL_LABEL].append(f"{set_name}:(first frames, held)")
+            sources[STILL_LABEL].append(f"{set_name}:{HELD}")
     return sources
+
+
+def classes_of(sources: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
+    """For each set its classes and the label each one gets: :func:`label_sources`, back again."""
+    labels: dict[str, dict[str, str]] = {}
+    for label, named in sources.items():
+        for source in named:
+            set_name, _, class_name = source.partition(":")
+            if class_name != HELD:
+                labels.setdefault(set_name, {})[class_name] = label
+    return labels

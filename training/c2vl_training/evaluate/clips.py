@@ -68,7 +68,8 @@ def among_own_labels(
         pool: whose clips they are of.
         labels: for each set its classes and the label each one gets.
     """
-    own = np.array([np.isin(pool.label_names, [*labels[name].values()]) for name in pool.set_names])
+    of_sets = [labels.get(name, {}).values() for name in pool.set_names]
+    own = np.array([np.isin(pool.label_names, [*names]) for names in of_sets])
     return np.where(own[pool.sources], scores, 0.0)
 
 

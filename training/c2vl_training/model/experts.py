@@ -112,13 +112,18 @@ class Experts(nn.Module):
         self.experts = nn.ModuleList(_Expert(each, config) for each in config.experts)
 
     @property
-    def encoders(self) -> list[list[Encoder]]:
-        """Those of each expert's networks, in order."""
+    def networks(self) -> list[tuple[Classifier, ...]]:
+        """Those of each expert, in order."""
         return [
-            [each.encoder for each in expert.networks if isinstance(each, Classifier)]
+            tuple(each for each in expert.networks if isinstance(each, Classifier))
             for expert in self.experts
             if isinstance(expert, _Expert)
         ]
+
+    @property
+    def encoders(self) -> list[list[Encoder]]:
+        """Those of each expert's networks, in order."""
+        return [[each.encoder for each in networks] for networks in self.networks]
 
     def shares(self, x: Float[Tensor, "N C T V M"]) -> Float[Tensor, "N S"]:
         """How far each window looks like each expert's set; what lacks to 1 is none of them."""
