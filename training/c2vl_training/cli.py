@@ -115,12 +115,7 @@ def _print_result(result: dict[str, Any]) -> None:
             f"{test.get(name, {}).get('top1', float('nan')):.1f}",
         )
     console.print(table)
-    for name, entry in test.items():
-        if "top1_without_copies" in entry:
-            console.print(
-                f"{name}: {entry['copies']} test clips are training clips as well; top-1 on the "
-                f"others {entry['top1_without_copies']:.1f} %"
-            )
+    cli_tune.tell_copies(test)
     unknown = result["test"]["unknown"]
     console.print(
         f"temperature {result['validation']['temperature']:.2f}, "

@@ -177,10 +177,16 @@ def fitted(config: "TrainConfig", data: Path, out: Path, learn: "Learners") -> N
 def _tell(out: Path, accuracy: dict[str, dict[str, float | int]]) -> None:
     for name, values in accuracy.items():
         console.print(f"{out}: {name}, {values['clips']} test clips: top-1 {values['top1']:.2f} %")
+    tell_copies(accuracy)
+
+
+def tell_copies(accuracy: dict[str, dict[str, float | int]]) -> None:
+    """Say where test clips are training clips as well, and what is true of the others."""
+    for name, values in accuracy.items():
         if "top1_without_copies" in values:
             console.print(
-                f"{out}: without {values['copies']} that are training clips as well: "
-                f"{values['top1_without_copies']:.2f} %"
+                f"{name}: {values['copies']} test clips are training clips as well; top-1 on the "
+                f"others {values['top1_without_copies']:.2f} %"
             )
 
 
